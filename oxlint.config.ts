@@ -1,0 +1,88 @@
+import { defineConfig, type OxlintOverride } from 'oxlint';
+
+/**
+ * The layers of src, top first: a folder may import from the folders named beside it, from itself and from
+ * `errors.ts`; nothing else. docs/adr/0002-layers.md says why. `npm run lint` refuses the rest, and cycles.
+ */
+const LAYERS: Record<string, string[]> = {
+  cli: ['io', 'output', 'cluster', 'vm', 'console', 'sandbox'],
+  io: [],
+  output: [],
+  cluster: [],
+  vm: ['cluster'],
+  console: ['vm', 'cluster'],
+  guest: [],
+  sandbox: ['vm', 'cluster', 'guest'],
+};
+
+/** Libraries that only one folder may import. */
+const HOMES: Record<string, string[]> = {
+  io: ['chalk', '@inquirer/*'],
+  cluster: ['@kubernetes/client-node', '@kubernetes/client-node/**'],
+};
+
+const folders = Object.keys(LAYERS);
+
+interface ImportPattern {
+  group: string[];
+  message: string;
+}
+
+const homed = (folder: string): ImportPattern[] =>
+  Object.entries(HOMES)
+    .filter(([home]) => home !== folder)
+    .flatMap(([home, group]) => ({ group, message: `only src/lib/${home} imports this` }));
+
+/** Everything that is not below this folder in the layers. */
+function outside(folder: string): ImportPattern {
+  const below = LAYERS[folder] ?? [];
+  return {
+    group: [
+      '**/commands/**',
+      ...folders
+        .filter((other) => other !== folder && !below.includes(other))
+        .flatMap((other) => ['../', '../../', '../../../'].map((up) => `${up}${other}/**`)),
+    ],
+    message: `src/lib/${folder} may import from: ${['errors.ts', ...below].join(', ')}`,
+  };
+}
+
+export default defineConfig({
+  plugins: ['typescript', 'unicorn', 'oxc', 'import', 'promise', 'node'],
+  options: { typeAware: true },
+  categories: { correctness: 'error', suspicious: 'error' },
+  rules: {
+    'import/no-cycle': 'error',
+    'no-console': 'error',
+    'typescript/no-explicit-any': 'error',
+    'typescript/no-non-null-assertion': 'error',
+    'typescript/no-floating-promises': 'error',
+    'typescript/no-misused-promises': 'error',
+    'typescript/await-thenable': 'error',
+    'typescript/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+    'typescript/consistent-type-imports': 'error',
+    'no-shadow': 'off',
+    'no-await-in-loop': 'off',
+    'no-underscore-dangle': 'off',
+    'import/no-unassigned-import': 'off',
+    'unicorn/no-array-sort': 'off',
+    'unicorn/no-array-reverse': 'off',
+    'unicorn/consistent-function-scoping': 'off',
+    'no-restricted-imports': ['error', { patterns: homed('') }],
+  },
+  overrides: [
+    ...folders.map((folder): OxlintOverride => ({
+      files: [`src/lib/${folder}/**/*.ts`],
+      rules: { 'no-restricted-imports': ['error', { patterns: [...homed(folder), outside(folder)] }] },
+    })),
+    {
+      files: ['test/**/*.ts', 'scripts/**/*.ts'],
+      rules: {
+        'typescript/no-floating-promises': 'off',
+        'no-console': 'off',
+        'no-restricted-imports': 'off',
+      },
+    },
+  ],
+  ignorePatterns: ['dist', 'node_modules'],
+});

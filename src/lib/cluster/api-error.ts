@@ -1,0 +1,38 @@
+import { VmopError, type ErrorCode } from '../errors.ts';
+
+/** A Kubernetes `Status` as far as vmop reads it. */
+export interface ApiStatus {
+  code: number;
+  reason: string;
+  message: string;
+  retryAfterSeconds?: number | undefined;
+}
+
+const CODES: Record<number, ErrorCode> = {
+  401: 'unreachable',
+  403: 'forbidden',
+  404: 'notFound',
+  409: 'conflict',
+  422: 'failed',
+};
+
+const HINTS: Record<number, string> = {
+  401: 'log in again, or check the user of this context in your kubeconfig',
+  403: 'ask an administrator of the namespace for this permission',
+  409: 'somebody changed it at the same time: try again',
+};
+
+/** The API server's refusal: HTTP status and `Status` object. */
+export class ApiError extends VmopError {
+  readonly status: ApiStatus;
+
+  constructor(status: ApiStatus) {
+    super(CODES[status.code] ?? 'failed', status.message, { hint: HINTS[status.code] });
+    this.name = 'ApiError';
+    this.status = status;
+  }
+}
+
+export function isStatus(error: unknown, code: number): error is ApiError {
+  return error instanceof ApiError && error.status.code === code;
+}

@@ -1,0 +1,156 @@
+/** A JSON object as it came over the wire. */
+export type JsonObject = { [key: string]: unknown };
+
+export interface ObjectMeta {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: OwnerReference[];
+}
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+}
+
+/** Any Kubernetes object; everything but the metadata is unparsed. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  [field: string]: unknown;
+}
+
+/** A kind of object and how its untrusted form becomes a typed one. `parse` never throws: a broken object is still a row. */
+export interface Resource<T> {
+  /** `''` for the core group. */
+  group: string;
+  version: string;
+  plural: string;
+  kind: string;
+  namespaced: boolean;
+  parse(object: KubeObject): T;
+}
+
+/** Names one object; `namespace` is ignored for cluster-scoped resources. */
+export interface ObjectRef {
+  namespace: string;
+  name: string;
+}
+
+export interface Selection {
+  /** `undefined`: all namespaces. */
+  namespace: string | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+}
+
+export interface Listing<T> {
+  items: T[];
+  /** Where a watch continues. */
+  resourceVersion: string;
+}
+
+/** RFC 6902. */
+export interface JsonPatchOperation {
+  op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
+  path: string;
+  from?: string;
+  value?: unknown;
+}
+
+export type Patch =
+  /** RFC 7396. A `metadata.resourceVersion` in the body makes the server answer 409 when the object has changed. */
+  | { type: 'merge'; body: JsonObject }
+  /** RFC 6902. A failed `test` is answered with 422. */
+  | { type: 'json'; operations: JsonPatchOperation[] };
+
+export interface WriteOptions {
+  /** Validated by the server, stored nowhere. */
+  dryRun?: boolean | undefined;
+  subresource?: 'status' | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export type Change<T> =
+  /** The whole selection, first and again after the server has forgotten where the watch stood (410). */
+  { type: 'synced'; items: T[] } | { type: 'added' | 'modified' | 'deleted'; item: T };
+
+export interface WatchOptions extends Selection {
+  signal: AbortSignal;
+  /** Continue from a listing instead of listing first; the first `synced` then holds its items. */
+  from?: Listing<unknown> | undefined;
+  /** Told of each interruption, before the watch resumes by itself. */
+  onInterruption?: ((reason: string) => void) | undefined;
+}
+
+export interface AccessAttributes {
+  group: string;
+  resource: string;
+  subresource?: string;
+  verb: string;
+  namespace?: string | undefined;
+  name?: string | undefined;
+}
+
+export interface Verdict {
+  allowed: boolean;
+  reason: string;
+}
+
+export interface Identity {
+  username: string;
+  groups: string[];
+}
+
+export interface ContextInfo {
+  /** Name of the kubeconfig's context. */
+  name: string;
+  cluster: string;
+  server: string;
+  /** The namespace used when none is named. */
+  namespace: string;
+}
+
+export interface LogOptions {
+  container?: string | undefined;
+  tailLines?: number | undefined;
+  sinceSeconds?: number | undefined;
+}
+
+/**
+ * The Kubernetes API, as far as vmop uses it. Every call rejects with an `ApiError` (the server answered) or with
+ * a `VmopError` of code `unreachable` (nobody did). Calls have a timeout; reads are tried again on 429, 503 and
+ * dropped connections, writes only where the server surely did not carry them out.
+ */
+export interface Cluster {
+  readonly context: ContextInfo;
+  get<T>(resource: Resource<T>, ref: ObjectRef): Promise<T>;
+  /** All pages. */
+  list<T>(resource: Resource<T>, selection: Selection): Promise<Listing<T>>;
+  create<T>(resource: Resource<T>, namespace: string, object: JsonObject, options?: WriteOptions): Promise<T>;
+  replace<T>(resource: Resource<T>, ref: ObjectRef, object: JsonObject, options?: WriteOptions): Promise<T>;
+  patch<T>(resource: Resource<T>, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<T>;
+  delete(resource: Resource<unknown>, ref: ObjectRef, options?: WriteOptions): Promise<void>;
+  /** Lists, then follows; resumes by itself after whatever ends a stream until `signal` aborts, then returns. */
+  watch<T>(resource: Resource<T>, options: WatchOptions): AsyncIterable<Change<T>>;
+  /** SelfSubjectAccessReview. */
+  canI(attributes: AccessAttributes): Promise<Verdict>;
+  /** SelfSubjectReview. */
+  self(): Promise<Identity>;
+  /** The API server's clock now, from the `Date` header of its answers (granularity 1 s). */
+  now(): Promise<Date>;
+  /** A pod's log as text. */
+  log(ref: ObjectRef, options?: LogOptions): Promise<string>;
+  /** Ends open connections; safe to call twice. */
+  close(): void;
+}
