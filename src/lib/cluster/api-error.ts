@@ -1,4 +1,5 @@
 import { VmopError, type ErrorCode } from '../errors.ts';
+import { asInteger, asObject, asString, parseJson } from './parse.ts';
 
 /** A Kubernetes `Status` as far as vmop reads it. */
 export interface ApiStatus {
@@ -35,4 +36,23 @@ export class ApiError extends VmopError {
 
 export function isStatus(error: unknown, code: number): error is ApiError {
   return error instanceof ApiError && error.status.code === code;
+}
+
+/** A refusal's body as `ApiStatus`; a proxy between may answer with anything. */
+export function parseStatus(code: number, retryAfter: string | undefined, body: string): ApiStatus {
+  const status = parseStatusObject(parseJson(body), code);
+  const seconds = Number(retryAfter);
+  return retryAfter !== undefined && Number.isFinite(seconds)
+    ? { ...status, retryAfterSeconds: seconds }
+    : status;
+}
+
+/** A `Status` object, as in an answer's body or in a watch's ERROR event. */
+export function parseStatusObject(value: unknown, code: number): ApiStatus {
+  const status = asObject(value);
+  return {
+    code: asInteger(status['code']) ?? code,
+    reason: asString(status['reason']) ?? '',
+    message: asString(status['message']) ?? `the API server answered with status ${code}`,
+  };
 }

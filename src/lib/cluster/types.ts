@@ -85,10 +85,10 @@ export type Change<T> =
   /** The whole selection, first and again after the server has forgotten where the watch stood (410). */
   { type: 'synced'; items: T[] } | { type: 'added' | 'modified' | 'deleted'; item: T };
 
-export interface WatchOptions extends Selection {
+export interface WatchOptions<T = unknown> extends Selection {
   signal: AbortSignal;
   /** Continue from a listing instead of listing first; the first `synced` then holds its items. */
-  from?: Listing<unknown> | undefined;
+  from?: Listing<T> | undefined;
   /** Told of each interruption, before the watch resumes by itself. */
   onInterruption?: ((reason: string) => void) | undefined;
 }
@@ -142,7 +142,7 @@ export interface Cluster {
   patch<T>(resource: Resource<T>, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<T>;
   delete(resource: Resource<unknown>, ref: ObjectRef, options?: WriteOptions): Promise<void>;
   /** Lists, then follows; resumes by itself after whatever ends a stream until `signal` aborts, then returns. */
-  watch<T>(resource: Resource<T>, options: WatchOptions): AsyncIterable<Change<T>>;
+  watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>>;
   /** SelfSubjectAccessReview. */
   canI(attributes: AccessAttributes): Promise<Verdict>;
   /** SelfSubjectReview. */

@@ -1,0 +1,277 @@
+import { ApiError, parseStatus } from './api-error.ts';
+import type { Kubeconfig } from './kubeconfig.ts';
+import { asArray, asDate, asObject, asString, parseJson, parseObject } from './parse.ts';
+import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
+import { pause, retryPause } from './retry.ts';
+import { ConnectionError, Transport, type TransportRequest, type TransportResponse } from './transport.ts';
+import type {
+  AccessAttributes,
+  Change,
+  Cluster,
+  ContextInfo,
+  Identity,
+  JsonObject,
+  Listing,
+  LogOptions,
+  ObjectRef,
+  Patch,
+  Resource,
+  Selection,
+  Verdict,
+  WatchOptions,
+  WriteOptions,
+} from './types.ts';
+import { followWatch } from './watch.ts';
+
+export interface ClusterOptions {
+  userAgent: string;
+  timeoutMs: number;
+  impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+}
+
+/** 500 as kubectl: large enough to be fast, small enough to keep one page's text in memory. */
+const PAGE_SIZE = 500;
+
+type Answer = TransportResponse & { text: string };
+
+/** The cluster of a kubeconfig. No connection is made before the first call. */
+export function openCluster(kubeconfig: Kubeconfig, options: ClusterOptions): Cluster {
+  return new HttpCluster(kubeconfig, options);
+}
+
+class HttpCluster implements Cluster {
+  readonly context: ContextInfo;
+  readonly #transport: Transport;
+  /** Server time minus local time in milliseconds, as of the last answer. */
+  #clockOffset: number | undefined;
+
+  constructor({ config, info }: Kubeconfig, options: ClusterOptions) {
+    this.context = info;
+    this.#transport = new Transport({ config, server: info.server, clusterName: info.cluster, ...options });
+  }
+
+  async get<T>(resource: Resource<T>, ref: ObjectRef): Promise<T> {
+    return this.#parse(resource, await this.#send({ method: 'GET', path: objectPath(resource, ref) }));
+  }
+
+  async list<T>(resource: Resource<T>, selection: Selection): Promise<Listing<T>> {
+    const items: T[] = [];
+    const page = (token: string | undefined): Promise<Answer> =>
+      this.#send({
+        method: 'GET',
+        path: collectionPath(resource, selection.namespace, pageQuery(selection, token)),
+      });
+    let answer = await page(undefined);
+    for (;;) {
+      // The next page is under way while this one is parsed: half the time of a large list.
+      const token = continueToken(answer.text);
+      const next = token === undefined ? undefined : page(token);
+      // Its failure is met below, when it is awaited.
+      next?.catch(() => {});
+      const list = asObject(parseJson(answer.text));
+      for (const item of asArray(list['items'])) items.push(resource.parse(this.#object(resource, item)));
+      if (next === undefined) {
+        return { items, resourceVersion: asString(asObject(list['metadata'])['resourceVersion']) ?? '' };
+      }
+      answer = await next;
+    }
+  }
+
+  async create<T>(
+    resource: Resource<T>,
+    namespace: string,
+    object: JsonObject,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    const body = JSON.stringify({ apiVersion: apiVersionOf(resource), kind: resource.kind, ...object });
+    const path = collectionPath(resource, namespace, writeQuery(options));
+    return this.#parse(resource, await this.#send({ method: 'POST', path, body, signal: options.signal }));
+  }
+
+  async replace<T>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    object: JsonObject,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    const path = objectPath(resource, ref, options.subresource, writeQuery(options));
+    const body = JSON.stringify(object);
+    return this.#parse(resource, await this.#send({ method: 'PUT', path, body, signal: options.signal }));
+  }
+
+  async patch<T>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    patch: Patch,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    const path = objectPath(resource, ref, options.subresource, writeQuery(options));
+    const [contentType, body] =
+      patch.type === 'merge'
+        ? ['application/merge-patch+json', JSON.stringify(patch.body)]
+        : ['application/json-patch+json', JSON.stringify(patch.operations)];
+    const answer = await this.#send({ method: 'PATCH', path, body, contentType, signal: options.signal });
+    return this.#parse(resource, answer);
+  }
+
+  async delete(resource: Resource<unknown>, ref: ObjectRef, options: WriteOptions = {}): Promise<void> {
+    const path = objectPath(resource, ref, undefined, writeQuery(options));
+    await this.#send({ method: 'DELETE', path, signal: options.signal });
+  }
+
+  watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>> {
+    return followWatch({
+      list: () => this.list(resource, options),
+      open: (resourceVersion, timeoutSeconds, signal) =>
+        this.#stream({
+          method: 'GET',
+          path: collectionPath(resource, options.namespace, {
+            ...selectionQuery(options),
+            watch: true,
+            allowWatchBookmarks: true,
+            resourceVersion,
+            timeoutSeconds,
+          }),
+          signal,
+        }),
+      parse: (object) => resource.parse(this.#object(resource, object)),
+      options,
+    });
+  }
+
+  async canI(attributes: AccessAttributes): Promise<Verdict> {
+    const { group, resource, subresource, verb, namespace, name } = attributes;
+    const resourceAttributes = { group, resource, subresource, verb, namespace, name };
+    const status = await this.#review('authorization.k8s.io', 'SelfSubjectAccessReview', {
+      resourceAttributes,
+    });
+    return { allowed: status['allowed'] === true, reason: asString(status['reason']) ?? '' };
+  }
+
+  async self(): Promise<Identity> {
+    const user = asObject(
+      (await this.#review('authentication.k8s.io', 'SelfSubjectReview', undefined))['userInfo'],
+    );
+    const groups = asArray(user['groups']).filter((group) => typeof group === 'string');
+    return { username: asString(user['username']) ?? '', groups };
+  }
+
+  async now(): Promise<Date> {
+    if (this.#clockOffset === undefined) await this.#send({ method: 'GET', path: '/version' });
+    return new Date(Date.now() + (this.#clockOffset ?? 0));
+  }
+
+  async log(ref: ObjectRef, options: LogOptions = {}): Promise<string> {
+    const pods = { group: '', version: 'v1', plural: 'pods', namespaced: true };
+    const { container, tailLines, sinceSeconds } = options;
+    const path = objectPath(pods, ref, 'log', { container, tailLines, sinceSeconds });
+    return (await this.#send({ method: 'GET', path })).text;
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #review(group: string, kind: string, spec: JsonObject | undefined): Promise<JsonObject> {
+    const path = `/apis/${group}/v1/${kind.toLowerCase()}s`;
+    const body = JSON.stringify({ apiVersion: `${group}/v1`, kind, ...(spec ? { spec } : {}) });
+    // A review changes nothing, so it is repeated like a read.
+    const answer = await this.#send({ method: 'POST', path, body }, true);
+    return asObject(asObject(parseJson(answer.text))['status']);
+  }
+
+  #object(resource: Resource<unknown>, value: unknown): ReturnType<typeof parseObject> {
+    return parseObject(value, { apiVersion: apiVersionOf(resource), kind: resource.kind });
+  }
+
+  #parse<T>(resource: Resource<T>, answer: Answer): T {
+    return resource.parse(this.#object(resource, parseJson(answer.text)));
+  }
+
+  async #send(request: TransportRequest, repeatable = request.method === 'GET'): Promise<Answer> {
+    return this.#attempt(
+      () => this.#transport.send(request),
+      !repeatable,
+      request.signal,
+      (answer) => answer.text,
+    );
+  }
+
+  async #stream(request: TransportRequest): Promise<AsyncIterable<Buffer> & { destroy(): unknown }> {
+    const open = async () => {
+      const answer = await this.#transport.stream(request);
+      if (answer.status < 300) return { ...answer, text: '' };
+      const chunks: Buffer[] = [];
+      for await (const chunk of answer.body) chunks.push(Buffer.from(chunk));
+      return { ...answer, text: Buffer.concat(chunks).toString('utf8') };
+    };
+    return (await this.#attempt(open, false, request.signal, (answer) => answer.text)).body;
+  }
+
+  /** Makes attempts until one is answered with success, the answer is final, or attempts run out. */
+  async #attempt<A extends TransportResponse>(
+    attempt: () => Promise<A>,
+    write: boolean,
+    signal: AbortSignal | undefined,
+    textOf: (answer: A) => string,
+  ): Promise<A> {
+    let reauthenticated = false;
+    for (let made = 1; ; made++) {
+      let wait: number | undefined;
+      try {
+        const answer = await attempt();
+        this.#noteClock(answer);
+        if (answer.status < 300) return answer;
+        const error = new ApiError(parseStatus(answer.status, answer.headers['retry-after'], textOf(answer)));
+        if (answer.status === 401 && !reauthenticated) {
+          // A token that ran out since it was read: ask for a new one, once.
+          reauthenticated = true;
+          this.#transport.forgetCredentials();
+          wait = 0;
+        } else {
+          wait = retryPause(
+            { status: answer.status, retryAfterSeconds: error.status.retryAfterSeconds },
+            made,
+            write,
+          );
+        }
+        if (wait === undefined) throw error;
+      } catch (error) {
+        if (!(error instanceof ConnectionError)) throw error;
+        wait = retryPause(error, made, write);
+        if (wait === undefined) throw error;
+      }
+      await pause(wait, signal);
+      signal?.throwIfAborted();
+    }
+  }
+
+  #noteClock({ headers, at }: TransportResponse): void {
+    const date = asDate(headers.date);
+    // The header's granularity is one second: the middle of it is the best guess.
+    if (date) this.#clockOffset = date.getTime() + 500 - at;
+  }
+}
+
+function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
+  return { labelSelector, fieldSelector };
+}
+
+function pageQuery(selection: Selection, token: string | undefined): Query {
+  return { ...selectionQuery(selection), limit: PAGE_SIZE, continue: token };
+}
+
+function writeQuery({ dryRun }: WriteOptions): Query {
+  return { dryRun: dryRun === true ? 'All' : undefined, fieldManager: 'vmop' };
+}
+
+/** The server puts a list's metadata before its items; found there, the page need not be parsed first. */
+function continueToken(text: string): string | undefined {
+  const head = text.slice(0, 4096);
+  const items = head.indexOf('"items"');
+  if (items >= 0) {
+    const found = /"continue"\s*:\s*"([^"\\]+)"/.exec(head.slice(0, items));
+    if (found || head.slice(0, items).includes('"metadata"')) return found?.[1];
+  }
+  return asString(asObject(asObject(parseJson(text))['metadata'])['continue']) || undefined;
+}

@@ -1,0 +1,5 @@
+export { ApiError, isStatus } from './api-error.ts';
+export { openCluster, type ClusterOptions } from './client.ts';
+export { loadKubeconfig, type Kubeconfig, type KubeconfigSource } from './kubeconfig.ts';
+export { modify } from './modify.ts';
+export type * from './types.ts';

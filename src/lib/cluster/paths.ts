@@ -1,0 +1,37 @@
+import type { ObjectRef, Resource } from './types.ts';
+
+type Location = Pick<Resource<unknown>, 'group' | 'version' | 'plural' | 'namespaced'>;
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export function apiVersionOf({ group, version }: Pick<Resource<unknown>, 'group' | 'version'>): string {
+  return group === '' ? version : `${group}/${version}`;
+}
+
+/** The URL path of a collection; `namespace` undefined means all namespaces. */
+export function collectionPath(resource: Location, namespace: string | undefined, query: Query = {}): string {
+  const root = resource.group === '' ? '/api' : `/apis/${resource.group}`;
+  const scope =
+    resource.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${root}/${resource.version}${scope}/${resource.plural}${queryString(query)}`;
+}
+
+export function objectPath(
+  resource: Location,
+  ref: ObjectRef,
+  subresource?: string,
+  query: Query = {},
+): string {
+  const tail = subresource === undefined ? '' : `/${subresource}`;
+  const collection = collectionPath(resource, ref.namespace);
+  return `${collection}/${encodeURIComponent(ref.name)}${tail}${queryString(query)}`;
+}
+
+function queryString(query: Query): string {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '' && value !== false) parameters.set(key, String(value));
+  }
+  const text = parameters.toString();
+  return text === '' ? '' : `?${text}`;
+}
