@@ -1,0 +1,68 @@
+import { EXIT } from '../errors.ts';
+
+export type InputStream = NodeJS.ReadableStream & {
+  isTTY?: boolean;
+  setRawMode?(mode: boolean): unknown;
+};
+
+/** Emits `resize` when it is a terminal whose size changes. */
+export type OutputStream = NodeJS.WritableStream & {
+  isTTY?: boolean;
+  columns?: number;
+  rows?: number;
+};
+
+export type EndReason = 'SIGINT' | 'SIGTERM';
+
+/** The process as a value, so that a command runs in process in tests. */
+export interface Runtime {
+  readonly stdin: InputStream;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly env: Record<string, string | undefined>;
+  readonly platform: NodeJS.Platform;
+  now(): Date;
+  /** Aborted when the process is asked to end; its reason is `SIGINT` or `SIGTERM`. */
+  readonly signal: AbortSignal;
+  /** Calls `listener`, which must not wait for anything, when the process exits whatever the cause; returns its removal. */
+  onExit(listener: () => void): () => void;
+}
+
+const SIGNALS: [NodeJS.Signals, EndReason][] = [
+  ['SIGINT', 'SIGINT'],
+  ['SIGTERM', 'SIGTERM'],
+  ['SIGHUP', 'SIGTERM'],
+];
+
+let abort: AbortController | undefined;
+
+/** The first signal aborts; the second one exits at once, in case something hangs. */
+function endSignal(): AbortSignal {
+  if (abort) return abort.signal;
+  const controller = new AbortController();
+  abort = controller;
+  for (const [name, reason] of SIGNALS) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(reason === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
+      controller.abort(reason);
+    });
+  }
+  return controller.signal;
+}
+
+/** This process. Takes over SIGINT, SIGTERM and SIGHUP; safe to call again. */
+export function processRuntime(): Runtime {
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    platform: process.platform,
+    now: () => new Date(),
+    signal: endSignal(),
+    onExit(listener) {
+      process.on('exit', listener);
+      return () => process.off('exit', listener);
+    },
+  };
+}
