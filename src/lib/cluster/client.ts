@@ -9,6 +9,7 @@ import type {
   Change,
   Cluster,
   ContextInfo,
+  DeleteOptions,
   Identity,
   JsonObject,
   Listing,
@@ -114,8 +115,9 @@ class HttpCluster implements Cluster {
     return this.#parse(resource, answer);
   }
 
-  async delete(resource: Resource<unknown>, ref: ObjectRef, options: WriteOptions = {}): Promise<void> {
-    const path = objectPath(resource, ref, undefined, writeQuery(options));
+  async delete(resource: Resource<unknown>, ref: ObjectRef, options: DeleteOptions = {}): Promise<void> {
+    const query = { ...writeQuery(options), gracePeriodSeconds: options.graceSeconds };
+    const path = objectPath(resource, ref, undefined, query);
     await this.#send({ method: 'DELETE', path, signal: options.signal });
   }
 
@@ -163,9 +165,9 @@ class HttpCluster implements Cluster {
 
   async log(ref: ObjectRef, options: LogOptions = {}): Promise<string> {
     const pods = { group: '', version: 'v1', plural: 'pods', namespaced: true };
-    const { container, tailLines, sinceSeconds } = options;
-    const path = objectPath(pods, ref, 'log', { container, tailLines, sinceSeconds });
-    return (await this.#send({ method: 'GET', path })).text;
+    const { container, tailLines, timestamps, signal } = options;
+    const path = objectPath(pods, ref, 'log', { container, tailLines, timestamps });
+    return (await this.#send({ method: 'GET', path, signal })).text;
   }
 
   close(): void {

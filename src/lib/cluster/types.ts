@@ -81,6 +81,11 @@ export interface WriteOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface DeleteOptions extends WriteOptions {
+  /** 0: by force, now. */
+  graceSeconds?: number | undefined;
+}
+
 export type Change<T> =
   /** The whole selection, first and again after the server has forgotten where the watch stood (410). */
   { type: 'synced'; items: T[] } | { type: 'added' | 'modified' | 'deleted'; item: T };
@@ -124,7 +129,9 @@ export interface ContextInfo {
 export interface LogOptions {
   container?: string | undefined;
   tailLines?: number | undefined;
-  sinceSeconds?: number | undefined;
+  /** Each line begins with its time, RFC 3339 with nanoseconds. */
+  timestamps?: boolean | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -140,7 +147,7 @@ export interface Cluster {
   create<T>(resource: Resource<T>, namespace: string, object: JsonObject, options?: WriteOptions): Promise<T>;
   replace<T>(resource: Resource<T>, ref: ObjectRef, object: JsonObject, options?: WriteOptions): Promise<T>;
   patch<T>(resource: Resource<T>, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<T>;
-  delete(resource: Resource<unknown>, ref: ObjectRef, options?: WriteOptions): Promise<void>;
+  delete(resource: Resource<unknown>, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
   /** Lists, then follows; resumes by itself after whatever ends a stream until `signal` aborts, then returns. */
   watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>>;
   /** SelfSubjectAccessReview. */

@@ -1,0 +1,111 @@
+import { VmopError } from '../errors.ts';
+import type { Cluster, ObjectRef } from '../cluster/types.ts';
+import { VMS } from './parse.ts';
+import type { Vm } from './types.ts';
+
+/** What is made of one VM's state: not yet (undefined), done, or failed for good. */
+export type Verdict<R> = { done: R } | { failed: VmopError } | undefined;
+
+export interface FollowOptions<R> {
+  decide: (vm: Vm) => Verdict<R>;
+  /** What the VM that is late shows, for the time-out's message: a clause such as `it is still starting`. */
+  describe: (vm: Vm | undefined) => { state: string; hint?: string | undefined };
+  timeoutMs: number;
+  signal: AbortSignal;
+  onChange?: ((vm: Vm) => void) | undefined;
+  /** Told of each VM as its verdict falls. */
+  onVerdict?: ((ref: ObjectRef, result: FollowResult<R>) => void) | undefined;
+}
+
+export type FollowResult<R> = { value: R } | { error: VmopError };
+
+export function refKey({ namespace, name }: ObjectRef): string {
+  return `${namespace}/${name}`;
+}
+
+/**
+ * Follows VMs until the verdict on each has fallen or the time is over (error `timeout`). One watch serves all the
+ * VMs of a namespace. A VM that is deleted meanwhile ends with `notFound`. Rejects only when the signal aborts or
+ * the cluster refuses the watch; whatever happens to one VM is its own result.
+ */
+export async function followVms<R>(
+  cluster: Cluster,
+  refs: readonly ObjectRef[],
+  options: FollowOptions<R>,
+): Promise<Map<string, FollowResult<R>>> {
+  const results = new Map<string, FollowResult<R>>();
+  const namespaces = Map.groupBy(refs, (ref) => ref.namespace);
+  const timeout = AbortSignal.timeout(Math.max(options.timeoutMs, 0));
+  await Promise.all(
+    [...namespaces].map(([namespace, members]) =>
+      followNamespace(cluster, namespace, members, options, timeout, results),
+    ),
+  );
+  options.signal.throwIfAborted();
+  return results;
+}
+
+/** `followVms` for one VM: resolves to the verdict's value, rejects with its error. */
+export async function followVm<R>(cluster: Cluster, ref: ObjectRef, options: FollowOptions<R>): Promise<R> {
+  const result = (await followVms(cluster, [ref], options)).get(refKey(ref));
+  if (result === undefined)
+    throw new VmopError('failed', `nothing is known of VM ${ref.name}`, { vm: ref.name });
+  if ('error' in result) throw result.error;
+  return result.value;
+}
+
+async function followNamespace<R>(
+  cluster: Cluster,
+  namespace: string,
+  refs: readonly ObjectRef[],
+  options: FollowOptions<R>,
+  timeout: AbortSignal,
+  results: Map<string, FollowResult<R>>,
+): Promise<void> {
+  const waiting = new Map(refs.map((ref) => [ref.name, ref]));
+  const latest = new Map<string, Vm>();
+  const finished = new AbortController();
+  const settle = (ref: ObjectRef, result: FollowResult<R>): void => {
+    waiting.delete(ref.name);
+    results.set(refKey(ref), result);
+    options.onVerdict?.(ref, result);
+    if (waiting.size === 0) finished.abort();
+  };
+  const look = (vm: Vm): void => {
+    const ref = waiting.get(vm.name);
+    if (ref === undefined) return;
+    latest.set(vm.name, vm);
+    options.onChange?.(vm);
+    const verdict = options.decide(vm);
+    if (verdict === undefined) return;
+    settle(ref, 'done' in verdict ? { value: verdict.done } : { error: verdict.failed });
+  };
+  const gone = (name: string): void => {
+    const ref = waiting.get(name);
+    if (ref)
+      settle(ref, { error: new VmopError('notFound', `VM ${name} was deleted meanwhile`, { vm: name }) });
+  };
+  const only = refs.length === 1 ? refs[0] : undefined;
+  const changes = cluster.watch(VMS, {
+    namespace,
+    fieldSelector: only && `metadata.name=${only.name}`,
+    signal: AbortSignal.any([options.signal, timeout, finished.signal]),
+  });
+  for await (const change of changes) {
+    if (change.type === 'synced') {
+      const present = new Set(change.items.map((vm) => vm.name));
+      change.items.forEach(look);
+      for (const name of [...waiting.keys()]) if (!present.has(name)) gone(name);
+    } else if (change.type === 'deleted') gone(change.item.name);
+    else look(change.item);
+    if (waiting.size === 0) return;
+  }
+  if (options.signal.aborted) return;
+  for (const ref of [...waiting.values()]) {
+    const { state, hint } = options.describe(latest.get(ref.name));
+    const seconds = Math.round(options.timeoutMs / 100) / 10;
+    settle(ref, {
+      error: new VmopError('timeout', `${ref.name}: ${state} after ${seconds} s`, { hint, vm: ref.name }),
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import { PERMISSIONS, type Grant, type Permission, type Vm, type VmPool } from './types.ts';
+
+/** Who asks: the name and roles as `spec.permissions` uses them. */
+export interface Subject {
+  name: string;
+  roles: readonly string[];
+  /** May change any VM of the namespace, says the API server: holds every permission. */
+  administrator: boolean;
+}
+
+type Named = Pick<Subject, 'name' | 'roles'>;
+
+const ALL: ReadonlySet<Permission> = new Set(PERMISSIONS);
+
+function names(grant: Grant, { name, roles }: Named): boolean {
+  return grant.user === name || (grant.role !== undefined && roles.includes(grant.role));
+}
+
+function permissionsFrom(grants: readonly Grant[], subject: Named): Set<Permission> {
+  const may = grants.filter((grant) => names(grant, subject)).flatMap((grant) => grant.may);
+  return may.includes('*') ? new Set(PERMISSIONS) : new Set(PERMISSIONS.filter((one) => may.includes(one)));
+}
+
+/**
+ * What `spec.permissions` lets the subject do with the VM, administrators aside. A VM taken from a pool is governed
+ * by the pool's permissions alone, where takeConsole does not imply accessConsole.
+ * `pool` is the assignment's pool; undefined when it is unknown or gone: then nobody holds anything.
+ */
+export function grantedPermissions(
+  vm: Vm,
+  pool: VmPool | undefined,
+  subject: Named,
+): ReadonlySet<Permission> {
+  if (vm.status.assignment) return permissionsFrom(pool?.permissions ?? [], subject);
+  const permissions = permissionsFrom(vm.spec.permissions, subject);
+  if (permissions.has('takeConsole')) permissions.add('accessConsole');
+  return permissions;
+}
+
+/** What the subject may do with the VM. */
+export function permissionsOn(vm: Vm, pool: VmPool | undefined, subject: Subject): ReadonlySet<Permission> {
+  return subject.administrator ? ALL : grantedPermissions(vm, pool, subject);
+}
+
+/** Who could give the permission, or does hold it: users and roles that hold it now, for a message. */
+export function holdersOf(vm: Vm, pool: VmPool | undefined, permission: Permission): string[] {
+  const grants = vm.status.assignment ? (pool?.permissions ?? []) : vm.spec.permissions;
+  return grants
+    .filter((grant) => grant.may.includes('*') || grant.may.includes(permission))
+    .map((grant) => grant.user ?? `role ${grant.role ?? ''}`);
+}
+
+export function poolOf(vm: Vm, pools: readonly VmPool[]): VmPool | undefined {
+  const name = vm.status.assignment?.pool;
+  return pools.find((pool) => pool.name === name && pool.namespace === vm.namespace);
+}

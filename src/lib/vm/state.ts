@@ -1,0 +1,88 @@
+import type { Condition, ConditionType, Vm, VmPool } from './types.ts';
+
+/** What a VM is doing, as far as its conditions can be trusted. */
+export type VmPhase = 'running' | 'stopped' | 'starting' | 'stopping';
+
+export function condition(vm: Vm, type: ConditionType): Condition | undefined {
+  return vm.status.conditions.find((candidate) => candidate.type === type);
+}
+
+export function holds(vm: Vm, type: ConditionType): boolean {
+  return condition(vm, type)?.status === 'True';
+}
+
+/**
+ * Whether the guest's CPUs run. A pod that was killed by force leaves Running=True/VmTerminating behind for good:
+ * terminating without a runner means dead.
+ */
+export function isRunning(vm: Vm): boolean {
+  return holds(vm, 'Running') && !(isTerminating(vm) && vm.status.runnerVersion === undefined);
+}
+
+function isTerminating(vm: Vm): boolean {
+  return condition(vm, 'Running')?.reason === 'VmTerminating';
+}
+
+export function phaseOf(vm: Vm): VmPhase {
+  const up = isRunning(vm);
+  if (vm.deleting) return up ? 'stopping' : 'stopped';
+  if (vm.spec.state === 'Stopped') return up ? 'stopping' : 'stopped';
+  return up && !isTerminating(vm) ? 'running' : 'starting';
+}
+
+/** Why a VM that starts may never run; undefined when nothing is known to be in the way. */
+export function startObstacle(vm: Vm): string | undefined {
+  const running = condition(vm, 'Running');
+  // The runner's default, too, when the field is absent.
+  const oneCpu = vm.spec.currentCpus === 1 || (vm.spec.currentCpus === undefined && vm.status.cpus === 1);
+  if (phaseOf(vm) === 'starting' && running?.reason === 'RunnerStarted' && oneCpu) {
+    return 'spec.vm.currentCpus is 1, and VM-Operator never lets such a VM run: set it to 2 or more';
+  }
+  return undefined;
+}
+
+export interface ConsoleUse {
+  connected: boolean;
+  /** Who opened it through VM-Operator or vmop; absent for a viewer started by hand. */
+  user?: string;
+  client?: string;
+  since?: Date;
+}
+
+/** Who uses the console now. User and client of an earlier connection stay in the status: they count only while connected. */
+export function consoleUse(vm: Vm): ConsoleUse {
+  const connection = condition(vm, 'ConsoleConnected');
+  if (connection?.status !== 'True' || !isRunning(vm)) return { connected: false };
+  const { consoleUser, consoleClient } = vm.status;
+  return {
+    connected: true,
+    ...(consoleUser === undefined ? {} : { user: consoleUser }),
+    ...(consoleClient === undefined ? {} : { client: consoleClient }),
+    ...(connection.lastTransitionTime === undefined ? {} : { since: connection.lastTransitionTime }),
+  };
+}
+
+/** The user that the operator asks the guest to log in: a pool's assignment overrides the VM's own field. */
+export function wantedUser(vm: Vm, pool: VmPool | undefined): string | undefined {
+  const { assignment } = vm.status;
+  return assignment && pool?.loginOnAssignment === true ? assignment.user : vm.spec.loggedInUser;
+}
+
+export type GuestAgent = 'connected' | 'absent' | 'silent';
+
+/**
+ * What is known of the guest's agent. The condition is not cleared when the agent goes away, so `connected` means
+ * that it has greeted since the VM started.
+ */
+export function agentOf(vm: Vm): GuestAgent {
+  if (!isRunning(vm)) return 'absent';
+  return holds(vm, 'VmopAgentConnected') ? 'connected' : 'silent';
+}
+
+/**
+ * Whether the guest agent will end a session that somebody opened by hand when anything makes the runner send its
+ * wishes again: without a wanted user it sends `logout`, and the stock agent then restarts the display manager.
+ */
+export function resendEndsManualSession(vm: Vm, pool: VmPool | undefined): boolean {
+  return isRunning(vm) && agentOf(vm) === 'connected' && wantedUser(vm, pool) === undefined;
+}
