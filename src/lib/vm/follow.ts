@@ -1,4 +1,4 @@
-import { VmopError } from '../errors.ts';
+import { VmopError, type ErrorCode } from '../errors.ts';
 import type { Cluster, ObjectRef } from '../cluster/types.ts';
 import { VMS } from './parse.ts';
 import type { Vm } from './types.ts';
@@ -6,10 +6,17 @@ import type { Vm } from './types.ts';
 /** What is made of one VM's state: not yet (undefined), done, or failed for good. */
 export type Verdict<R> = { done: R } | { failed: VmopError } | undefined;
 
+/** What a VM shows that is late: a clause such as `still starting`, and whose fault it is (`timeout` unless known). */
+export interface Lateness {
+  state: string;
+  hint?: string | undefined;
+  code?: ErrorCode;
+}
+
 export interface FollowOptions<R> {
   decide: (vm: Vm) => Verdict<R>;
-  /** What the VM that is late shows, for the time-out's message: a clause such as `it is still starting`. */
-  describe: (vm: Vm | undefined) => { state: string; hint?: string | undefined };
+  /** undefined: the VM was never seen. */
+  describe: (vm: Vm | undefined) => Lateness;
   timeoutMs: number;
   signal: AbortSignal;
   onChange?: ((vm: Vm) => void) | undefined;
@@ -95,13 +102,13 @@ async function followNamespace<R>(
     if (change.type === 'synced') {
       const present = new Set(change.items.map((vm) => vm.name));
       change.items.forEach(look);
-      for (const name of [...waiting.keys()]) if (!present.has(name)) gone(name);
+      for (const name of waiting.keys()) if (!present.has(name)) gone(name);
     } else if (change.type === 'deleted') gone(change.item.name);
     else look(change.item);
     if (waiting.size === 0) return;
   }
   if (options.signal.aborted) return;
-  for (const ref of [...waiting.values()]) {
+  for (const ref of waiting.values()) {
     const { state, hint } = options.describe(latest.get(ref.name));
     const seconds = Math.round(options.timeoutMs / 100) / 10;
     settle(ref, {

@@ -6,7 +6,7 @@ import { isStatus } from '../cluster/api-error.ts';
 import { VMS } from './parse.ts';
 import { condition, isRunning, phaseOf, startObstacle } from './state.ts';
 import type { PowerState, Vm } from './types.ts';
-import type { Verdict } from './follow.ts';
+import type { Lateness, Verdict } from './follow.ts';
 
 export interface WriteMode {
   /** Let the server validate, store nothing. */
@@ -64,7 +64,7 @@ export function stoppedVerdict(vm: Vm): Verdict<Vm> {
 }
 
 /** The clause for a start that takes too long. */
-export function describeLateStart(vm: Vm | undefined): { state: string; hint?: string | undefined } {
+export function describeLateStart(vm: Vm | undefined): Lateness {
   if (vm === undefined) return { state: 'nothing is known of it' };
   const running = condition(vm, 'Running');
   const why =
@@ -80,7 +80,7 @@ export function describeLateStart(vm: Vm | undefined): { state: string; hint?: s
 }
 
 /** The clause for a stop that takes too long. */
-export function describeLateStop(vm: Vm | undefined): { state: string; hint?: string | undefined } {
+export function describeLateStop(vm: Vm | undefined): Lateness {
   if (vm === undefined) return { state: 'nothing is known of it' };
   const hint = `the guest has up to ${vm.spec.powerdownTimeoutSeconds} s to power down; vmop stop --force ${vm.name} ends it now`;
   return { state: isRunning(vm) ? 'still shutting down' : 'still stopping', hint };

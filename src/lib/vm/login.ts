@@ -1,0 +1,157 @@
+import { modify } from '../cluster/modify.ts';
+import type { Cluster, Patch } from '../cluster/types.ts';
+import { VmopError } from '../errors.ts';
+import { followVm, type Lateness, type Verdict } from './follow.ts';
+import { VMS } from './parse.ts';
+import { refOf, specVmPatch, type WriteMode } from './power.ts';
+import { RunnerLog } from './runner-log.ts';
+import { holds, phaseOf, resendEndsManualSession } from './state.ts';
+import type { Vm, VmPool } from './types.ts';
+
+const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
+
+/**
+ * Why a name is not fit to be logged in on a guest; undefined when it is. The name reaches YAML and a line protocol
+ * unescaped, and the stock agent refuses root.
+ */
+export function guestUserProblem(name: string): string | undefined {
+  if (name === 'root') return 'root is never logged in on a desktop';
+  if (!USER_NAME.test(name)) {
+    return 'a user name is 1 to 32 of a–z, 0–9, _ and -, and begins with a letter or _';
+  }
+  return undefined;
+}
+
+/** What the guest shall do: log in `user`, or log out whoever is there. */
+export interface LoginRequest {
+  user: string | undefined;
+}
+
+/** What stands between a VM and a changed log-in, asked before anything is written; undefined when nothing does. */
+export function loginObstacle(
+  vm: Vm,
+  pool: VmPool | undefined,
+  { user }: LoginRequest,
+): VmopError | undefined {
+  const assigned =
+    vm.status.assignment && pool?.loginOnAssignment === true ? vm.status.assignment : undefined;
+  if (assigned && assigned.user !== user) {
+    return new VmopError(
+      'state',
+      `${vm.name} is assigned to ${assigned.user} by pool ${assigned.pool}, which logs in its user whatever the VM says`,
+      { hint: `release the VM first: kubectl edit vm ${vm.name} --subresource=status`, vm: vm.name },
+    );
+  }
+  return undefined;
+}
+
+/** A sentence when the change may end a session that somebody opened by hand; undefined when it cannot. */
+export function loginDisturbance(vm: Vm, pool: VmPool | undefined): string | undefined {
+  if (!resendEndsManualSession(vm, pool)) return undefined;
+  return (
+    `nobody is logged in on ${vm.name} through VM-Operator; ` +
+    'if somebody logged in there by hand, the guest restarts its display manager and that session ends'
+  );
+}
+
+/** Writes the wish into `spec.vm.display.loggedInUser`; removed, not emptied, to log out. */
+export async function requestLogin(
+  cluster: Cluster,
+  vm: Vm,
+  { user }: LoginRequest,
+  mode: WriteMode = {},
+): Promise<{ object: Vm; written: boolean }> {
+  const decide = (current: Vm): Patch | undefined =>
+    current.spec.loggedInUser === user
+      ? undefined
+      : specVmPatch(current, { display: { loggedInUser: user ?? null } });
+  return modify(cluster, VMS, refOf(vm), decide, { ...mode, first: vm });
+}
+
+/** Done only when the guest said so: the condition UserLoggedIn is true before the log-in is complete. */
+export function loginVerdict(vm: Vm, { user }: LoginRequest): Verdict<Vm> {
+  if (phaseOf(vm) === 'stopped') {
+    const error = new VmopError('state', `${vm.name} was stopped meanwhile`, {
+      hint: `vmop start ${vm.name}`,
+      vm: vm.name,
+    });
+    return { failed: error };
+  }
+  return vm.status.loggedInUser === user ? { done: vm } : undefined;
+}
+
+export interface LoginWait {
+  timeoutMs: number;
+  signal: AbortSignal;
+  onChange?: ((vm: Vm) => void) | undefined;
+}
+
+/**
+ * Asks and waits until the guest's agent has confirmed. Errors: `guest` with the agent's own line when it refuses,
+ * `guest` when no agent has greeted by the end of the time, `timeout` when one has but does not confirm.
+ */
+export async function loginAndWait(
+  cluster: Cluster,
+  vm: Vm,
+  request: LoginRequest,
+  wait: LoginWait,
+): Promise<Vm> {
+  const finished = new AbortController();
+  const signal = AbortSignal.any([wait.signal, finished.signal]);
+  const log = new RunnerLog(cluster, refOf(vm));
+  const earlierRefusal = await log.mark(wait.signal);
+  const { object, written } = await requestLogin(cluster, vm, request);
+  if (!written) {
+    if (object.status.loggedInUser === request.user) return object;
+    // The wish stood already and nothing sends it again: what the agent said then is still its answer.
+    if (earlierRefusal !== undefined) throw refusedError(vm, request, earlierRefusal);
+  }
+  const refused = new Promise<never>((_, reject) => {
+    void log.refusal(signal).then((line) => {
+      if (line !== undefined) reject(refusedError(vm, request, line));
+    });
+  });
+  try {
+    const followed = followVm(cluster, refOf(vm), {
+      ...wait,
+      signal,
+      decide: (current) => loginVerdict(current, request),
+      describe: (current) => describeLateLogin(current ?? object, request, log.unreadable),
+    });
+    // When the agent refuses first, the watch ends by the abort below and nobody waits for it.
+    followed.catch(() => {});
+    return await Promise.race([followed, refused]);
+  } finally {
+    finished.abort();
+  }
+}
+
+function wish({ user }: LoginRequest): string {
+  return user === undefined ? 'log out' : `log in ${user}`;
+}
+
+function refusedError(vm: Vm, request: LoginRequest, line: string): VmopError {
+  return new VmopError('guest', `${vm.name}: the guest's agent refused to ${wish(request)}: ${line}`, {
+    hint: 'the reason is in the guest: its agent writes to the journal there',
+    vm: vm.name,
+  });
+}
+
+/** A time-out without any agent is the guest's fault, not a matter of patience. */
+function describeLateLogin(vm: Vm, request: LoginRequest, logUnreadable: string | undefined): Lateness {
+  if (!holds(vm, 'VmopAgentConnected')) {
+    const booted = holds(vm, 'Booted') ? 'the guest has booted' : 'the guest is not known to have booted';
+    return {
+      code: 'guest',
+      state: `no agent in the guest has greeted, so nobody can ${wish(request)}: ${booted}`,
+      hint: 'the guest needs the VM-Operator agent (vmop_agent) for its virtio port org.jdrupes.vmop_agent.0',
+    };
+  }
+  const who = vm.status.loggedInUser;
+  const later = `the wish stays: vmop wait ${vm.name} --for ${request.user === undefined ? 'logout' : `login=${request.user}`}`;
+  const blind = `a refusal would show only in the runner's log, which cannot be read: ${logUnreadable ?? ''}`;
+  return {
+    state: `the guest's agent has not confirmed to ${wish(request)}; ${who ?? 'nobody'} is logged in`,
+    hint: logUnreadable === undefined ? later : `${later}; ${blind}`,
+  };
+}

@@ -1,0 +1,74 @@
+import type { Cluster, ObjectRef } from '../cluster/types.ts';
+import { messageOf } from '../errors.ts';
+import { backoff, pause } from '../cluster/retry.ts';
+
+/** One line of a runner's log with the time that the kubelet gave it. */
+interface LogLine {
+  at: string;
+  text: string;
+}
+
+const TAIL_LINES = 200;
+const POLL_MS = 500;
+
+/** The runner's words for a 4xx or 5xx of the guest's agent, which it writes nowhere else. */
+const REFUSAL = /Error response from vmop agent: (?<line>[45]\d\d\b.*)$/i;
+
+/** What the agent said when it refused, as in the log's line; undefined for other lines. */
+export function agentRefusal(text: string): string | undefined {
+  return REFUSAL.exec(text)?.groups?.['line']?.trim();
+}
+
+function parseLines(log: string): LogLine[] {
+  return log.split('\n').flatMap((line) => {
+    const match = /^(\d{4}-\d\d-\d\dT\S+) (.*)$/.exec(line);
+    return match ? [{ at: match[1] ?? '', text: match[2] ?? '' }] : [];
+  });
+}
+
+/** Watches a runner's log for the agent's refusals that come after it was made. */
+export class RunnerLog {
+  readonly #cluster: Cluster;
+  readonly #pod: ObjectRef;
+  #seen = '';
+  /** Why the log cannot be read; undefined when it can. */
+  unreadable: string | undefined;
+
+  constructor(cluster: Cluster, pod: ObjectRef) {
+    this.#cluster = cluster;
+    this.#pod = pod;
+  }
+
+  /** Marks where the log stands: earlier lines no longer count. Resolves to the last refusal among them; never rejects. */
+  async mark(signal: AbortSignal): Promise<string | undefined> {
+    const lines = await this.#newLines(signal);
+    return lines.map(({ text }) => agentRefusal(text)).findLast((line) => line !== undefined);
+  }
+
+  /** Resolves to the agent's line when it refuses, or to undefined when the signal aborts or the log is closed to us. */
+  async refusal(signal: AbortSignal): Promise<string | undefined> {
+    for (let failures = 0; !signal.aborted;) {
+      for (const { text } of await this.#newLines(signal)) {
+        const line = agentRefusal(text);
+        if (line !== undefined) return line;
+      }
+      failures = this.unreadable === undefined ? 0 : failures + 1;
+      await pause(POLL_MS + (failures > 0 ? backoff(failures) : 0), signal);
+    }
+    return undefined;
+  }
+
+  async #newLines(signal: AbortSignal): Promise<LogLine[]> {
+    try {
+      const log = await this.#cluster.log(this.#pod, { tailLines: TAIL_LINES, timestamps: true, signal });
+      this.unreadable = undefined;
+      // Kubernetes' time stamps are of one width and zone: as text they sort by time.
+      const lines = parseLines(log).filter((line) => line.at > this.#seen);
+      this.#seen = lines.at(-1)?.at ?? this.#seen;
+      return lines;
+    } catch (error) {
+      this.unreadable = messageOf(error);
+      return [];
+    }
+  }
+}
