@@ -1,0 +1,93 @@
+import { VmopError } from '../errors.ts';
+import {
+  checkedHost,
+  checkedPort,
+  checkedProxy,
+  hostInUrl,
+  proxyUrl,
+  refusal,
+  type Endpoint,
+  type Given,
+  type LocalEndpoint,
+} from './address.ts';
+import { keyFileGroup } from './key-file.ts';
+
+export interface ConnectionRequest {
+  endpoint: Endpoint | LocalEndpoint;
+  /** undefined: the display asks for none. */
+  password?: string | undefined;
+  /** What the window's title shows. */
+  title?: string | undefined;
+  fullScreen?: boolean | undefined;
+  /** Let the viewer delete the file as soon as it has read it. */
+  deleteThisFile?: boolean | undefined;
+}
+
+/** A viewer that opens a connection file forgets its own keys: only these exist. */
+const HOTKEYS = {
+  'toggle-fullscreen': 'shift+f11',
+  'release-cursor': 'shift+f12',
+  'secure-attention': 'ctrl+alt+end',
+};
+
+/** The longest path that a unix socket's address holds, in bytes. */
+const LONGEST_SOCKET_PATH = 107;
+
+/**
+ * The text of a `.vv` file (`application/x-virt-viewer`). Every field is checked or escaped, whoever wrote it.
+ * Errors: `console` for what comes from the VM's object, `usage` for what the caller was given (see `refusal`).
+ */
+export function connectionFile(request: ConnectionRequest): string {
+  const { endpoint, password, title, fullScreen = false, deleteThisFile = false } = request;
+  return keyFileGroup('virt-viewer', {
+    type: 'spice',
+    ...('unixPath' in endpoint ? localKeys(endpoint) : networkKeys(endpoint)),
+    password,
+    title: title === undefined ? undefined : literalTitle(title),
+    fullscreen: fullScreen,
+    'delete-this-file': deleteThisFile,
+    ...HOTKEYS,
+  });
+}
+
+function networkKeys({ host, port, tls, proxy }: Endpoint): Record<string, string | number | undefined> {
+  const { ca, hostSubject } = tls ?? {};
+  return {
+    // Brackets are needed behind a proxy and harmless elsewhere.
+    host: hostInUrl(checkedHost(host)),
+    // With both ports in the file the viewer would speak plain text: only one is ever written.
+    [tls === undefined ? 'port' : 'tls-port']: checkedPort(port),
+    ca: ca && certificates(ca),
+    'host-subject': hostSubject && checkedSubject(hostSubject),
+    proxy: proxy && proxyUrl(checkedProxy(proxy)),
+  };
+}
+
+function localKeys({ unixPath }: LocalEndpoint): Record<string, string> {
+  if (!unixPath.startsWith('/') || Buffer.byteLength(unixPath) > LONGEST_SOCKET_PATH) {
+    throw new VmopError('console', `${JSON.stringify(unixPath)} is not the path of a socket`);
+  }
+  return { 'unix-path': unixPath };
+}
+
+/** The certificates of a PEM text and nothing else: a private key beside them must not get into the file. */
+function certificates(given: Given): string {
+  const blocks = given.value.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g);
+  if (blocks === null) throw refusal(given, 'holds no certificate in PEM form');
+  return `${blocks.map((block) => block.replaceAll('\r', '')).join('\n')}\n`;
+}
+
+function checkedSubject(given: Given): string {
+  const subject = given.value.replace(/,\s+/g, ',');
+  if (/^[A-Za-z0-9.]+=[^\p{Cc}]+$/u.test(subject)) return subject;
+  throw refusal(given, 'is not the subject of a certificate, such as O=vm,CN=desktop');
+}
+
+/** Control characters and marks that turn the direction of writing: they would forge what the window shows. */
+const FORGING = /[\p{Cc}\u2028-\u202e\u2066-\u2069]+/gu;
+
+/** The viewer puts a display's number in place of `%d` and knows no escape: an invisible joiner parts the two. */
+function literalTitle(title: string): string | undefined {
+  const text = title.toWellFormed().replace(FORGING, ' ').trim().replaceAll('%d', '%\u2060d');
+  return text === '' ? undefined : text;
+}
