@@ -19,7 +19,7 @@ export function wantsColour(
 ): boolean {
   if (choice === 'never') return false;
   const forced = env['FORCE_COLOR'];
-  if (forced !== undefined) return forced !== '0' && forced !== 'false';
+  if (forced) return forced !== '0' && forced !== 'false';
   if (env['NO_COLOR']) return false;
   return isScreen(stream, env);
 }

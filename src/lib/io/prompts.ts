@@ -144,6 +144,7 @@ function readUntil<T>(
       finish(() => reject(error instanceof Error ? error : new Error(String(error))));
     const onAbort = (): void => onError(interruption(signal));
     if (signal.aborted) return onAbort();
+    if (!stdin.readable) return attempt('', true);
     signal.addEventListener('abort', onAbort);
     stdin.on('data', onData);
     stdin.on('end', onEnd);

@@ -51,7 +51,7 @@ export interface Terminal {
   choose(message: string, choices: readonly Choice[]): Promise<string>;
   /** Typed without echo, or the first line of standard input where that is no terminal. */
   secretInput(prompt: string): Promise<string>;
-  /** Ends what moves on the screen and lets go of the streams; safe to call twice. */
+  /** Takes away what moves on the screen; safe to call twice. */
   close(): void;
 }
 
@@ -74,6 +74,23 @@ const CLOSED_CODES = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_E
 
 function isClosedStream(error: Error): boolean {
   return 'code' in error && typeof error.code === 'string' && CLOSED_CODES.includes(error.code);
+}
+
+const closedSignals = new WeakMap<OutputStream, AbortSignal>();
+
+/**
+ * Aborted when the stream's reader is gone. The listener stays as long as the stream: the error arrives after the
+ * write was refused, and unheard it would end the process.
+ */
+function closedSignal(stream: OutputStream): AbortSignal {
+  const known = closedSignals.get(stream);
+  if (known) return known;
+  const closed = new AbortController();
+  stream.on('error', (error: Error) => {
+    if (isClosedStream(error)) closed.abort(new OutputClosed());
+  });
+  closedSignals.set(stream, closed.signal);
+  return closed.signal;
 }
 
 function writeAll(stream: OutputStream, text: string): Promise<void> {
@@ -100,24 +117,20 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
   ]);
   const interactive = stdin.isTTY === true && stderr.isTTY === true;
   const outputIsScreen = isScreen(stdout, env);
-  const closed = new AbortController();
-  const regions = new Set<Region>();
-
-  const onOutputError = (error: Error): void => {
-    if (isClosedStream(error)) closed.abort(new OutputClosed());
-  };
-  // Nobody reads the messages any more; the exit code still tells.
-  const onMessageError = (): void => undefined;
-  stdout.on('error', onOutputError);
-  stderr.on('error', onMessageError);
+  const closed = closedSignal(stdout);
+  closedSignal(stderr);
+  /** The last one is on the screen, the others wait until it ends. */
+  const regions: Region[] = [];
+  let asking = false;
 
   /** Writes without disturbing the lines that move. */
   const aside = <T>(write: () => T): T => {
-    for (const region of regions) region.hide();
+    const region = asking ? undefined : regions.at(-1);
+    region?.hide();
     try {
       return write();
     } finally {
-      for (const region of regions) region.show();
+      region?.show();
     }
   };
 
@@ -131,22 +144,29 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
     const region: Region = {
       ...inner,
       end(last) {
-        regions.delete(region);
+        const index = regions.indexOf(region);
+        if (index < 0) return;
+        if (regions.at(-1) !== region) regions.at(-1)?.hide();
+        regions.splice(index, 1);
         inner.end(last);
+        regions.at(-1)?.show();
       },
     };
-    regions.add(region);
+    regions.at(-1)?.hide();
+    regions.push(region);
     return region;
   };
 
   const prompt = async <T>(ask: () => Promise<T>): Promise<T> => {
     if (!interactive)
       throw new VmopError('usage', 'cannot ask: standard input and stderr are not a terminal');
-    for (const region of regions) region.hide();
+    regions.at(-1)?.hide();
+    asking = true;
     try {
       return await ask();
     } finally {
-      for (const region of regions) region.show();
+      asking = false;
+      regions.at(-1)?.show();
     }
   };
 
@@ -161,9 +181,9 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
       return stdout.isTTY ? stdout.columns || undefined : undefined;
     },
     paint,
-    outputClosed: closed.signal,
+    outputClosed: closed,
     async out(text) {
-      if (closed.signal.aborted) throw new OutputClosed();
+      if (closed.aborted) throw new OutputClosed();
       await aside(() => writeAll(stdout, text));
     },
     info,
@@ -182,9 +202,7 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
     choose: (message, choices) => prompt(() => askToChoose(runtime, message, choices, errorColour)),
     secretInput: (text) => askForSecret(runtime, text),
     close() {
-      for (const region of regions) region.end('clear');
-      stdout.off('error', onOutputError);
-      stderr.off('error', onMessageError);
+      while (regions.length > 0) regions.at(-1)?.end('clear');
     },
   };
 }
