@@ -13,7 +13,7 @@ const HINT = { hint: 'for example custom-columns=NAME:.name,STATE:.state' };
 
 /** Splits at commas that are not inside brackets. */
 function splitColumns(spec: string): string[] {
-  return spec.match(/(?:\[[^\]]*\]|[^,[])+/g) ?? [];
+  return spec.match(/(?:\[[^\]]*\]|[^,])+/g) ?? [];
 }
 
 /** `NAME:.name,STATE:.state`; a usage error when it is not of this form. */

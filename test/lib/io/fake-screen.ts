@@ -6,6 +6,12 @@ interface Cell {
   width: number;
 }
 
+interface Line {
+  cells: Cell[];
+  /** Goes on in the next row. */
+  wrapped: boolean;
+}
+
 const CONTROL = /\p{Cc}(?:\[(\??[\d;]*)([A-Za-z]))?/u;
 
 /**
@@ -16,8 +22,8 @@ export class FakeScreen {
   columns: number;
   rows: number;
   cursorVisible = true;
-  /** Rows above the screen and on it. `wrapped`: goes on in the next row. */
-  #lines: { cells: Cell[]; wrapped: boolean }[] = [{ cells: [], wrapped: false }];
+  /** Rows above the screen and on it. */
+  #lines: Line[] = [{ cells: [], wrapped: false }];
   #row = 0;
   #column = 0;
 
@@ -50,7 +56,7 @@ export class FakeScreen {
     return Math.max(0, this.#lines.length - this.rows);
   }
 
-  #line(): { cells: Cell[]; wrapped: boolean } {
+  #line(): Line {
     const line = this.#lines[this.#row];
     if (!line) throw new Error('the cursor has left the screen');
     return line;
@@ -105,7 +111,10 @@ export class FakeScreen {
     else if (name === 'K') this.#clearLine(parameters, column);
     else if (name === 'J') {
       this.#clearLine('', column);
-      for (const line of this.#lines.slice(this.#row + 1)) line.cells = [];
+      for (const line of this.#lines.slice(this.#row + 1)) {
+        line.cells = [];
+        line.wrapped = false;
+      }
     } else if (parameters === '?25') this.cursorVisible = name === 'h';
     else if (name !== 'm' && sequence !== '\x07') throw new Error(`unknown: ${JSON.stringify(sequence)}`);
   }
@@ -117,28 +126,31 @@ export class FakeScreen {
     line.wrapped = false;
   }
 
+  /** Breaks every line anew; the cursor stays at the beginning of its line. */
   resize(columns: number, rows: number): void {
-    const logical: Cell[][] = [];
-    let carried: Cell[] = [];
-    for (const { cells, wrapped } of this.#lines) {
-      carried.push(...cells);
-      if (wrapped) continue;
-      logical.push(carried);
-      carried = [];
-    }
+    const before = this.#lines;
+    const cursor = this.#row;
     this.columns = columns;
     this.rows = rows;
-    this.#lines = logical.flatMap((cells) => {
-      const parts: Cell[][] = [[]];
-      for (const cell of cells) {
-        const part = parts.at(-1) ?? [];
-        if (part.length + cell.width > columns) parts.push([cell]);
-        else part.push(cell);
-      }
-      return parts.map((part, index) => ({ cells: part, wrapped: index < parts.length - 1 }));
+    this.#lines = [];
+    let carried: Cell[] = [];
+    before.forEach(({ cells, wrapped }, index) => {
+      if (index === cursor) this.#row = this.#lines.length;
+      carried.push(...cells);
+      if (wrapped) return;
+      this.#lines.push(...broken(carried, columns));
+      carried = [];
     });
-    // The regions leave the cursor at the start of the last line.
-    this.#row = this.#lines.length - 1;
     this.#column = 0;
   }
+}
+
+function broken(cells: readonly Cell[], columns: number): Line[] {
+  const parts: Cell[][] = [[]];
+  for (const cell of cells) {
+    const part = parts.at(-1) ?? [];
+    if (part.length + cell.width > columns) parts.push([cell]);
+    else part.push(cell);
+  }
+  return parts.map((part, index) => ({ cells: part, wrapped: index < parts.length - 1 }));
 }
