@@ -1,6 +1,5 @@
 import { VmopError, type ErrorCode } from '../errors.ts';
-import type { Cluster, ObjectRef } from '../cluster/types.ts';
-import { VMS } from './parse.ts';
+import type { Cluster, ObjectRef, Resource } from '../cluster/types.ts';
 import type { Vm } from './types.ts';
 
 /** What is made of one VM's state: not yet (undefined), done, or failed for good. */
@@ -13,15 +12,15 @@ export interface Lateness {
   code?: ErrorCode;
 }
 
-export interface FollowOptions<R> {
-  decide: (vm: Vm) => Verdict<R>;
+export interface FollowOptions<R, V extends Vm = Vm> {
+  /** `VMS`, or one that parses more of the object. */
+  resource: Resource<V>;
+  decide: (vm: V) => Verdict<R>;
   /** undefined: the VM was never seen. */
-  describe: (vm: Vm | undefined) => Lateness;
+  describe: (vm: V | undefined) => Lateness;
   timeoutMs: number;
   signal: AbortSignal;
-  onChange?: ((vm: Vm) => void) | undefined;
-  /** Told of each VM as its verdict falls. */
-  onVerdict?: ((ref: ObjectRef, result: FollowResult<R>) => void) | undefined;
+  onChange?: ((vm: V) => void) | undefined;
 }
 
 export type FollowResult<R> = { value: R } | { error: VmopError };
@@ -35,10 +34,10 @@ export function refKey({ namespace, name }: ObjectRef): string {
  * VMs of a namespace. A VM that is deleted meanwhile ends with `notFound`. Rejects only when the signal aborts or
  * the cluster refuses the watch; whatever happens to one VM is its own result.
  */
-export async function followVms<R>(
+export async function followVms<R, V extends Vm>(
   cluster: Cluster,
   refs: readonly ObjectRef[],
-  options: FollowOptions<R>,
+  options: FollowOptions<R, V>,
 ): Promise<Map<string, FollowResult<R>>> {
   const results = new Map<string, FollowResult<R>>();
   const namespaces = Map.groupBy(refs, (ref) => ref.namespace);
@@ -53,7 +52,11 @@ export async function followVms<R>(
 }
 
 /** `followVms` for one VM: resolves to the verdict's value, rejects with its error. */
-export async function followVm<R>(cluster: Cluster, ref: ObjectRef, options: FollowOptions<R>): Promise<R> {
+export async function followVm<R, V extends Vm>(
+  cluster: Cluster,
+  ref: ObjectRef,
+  options: FollowOptions<R, V>,
+): Promise<R> {
   const result = (await followVms(cluster, [ref], options)).get(refKey(ref));
   if (result === undefined)
     throw new VmopError('failed', `nothing is known of VM ${ref.name}`, { vm: ref.name });
@@ -61,24 +64,23 @@ export async function followVm<R>(cluster: Cluster, ref: ObjectRef, options: Fol
   return result.value;
 }
 
-async function followNamespace<R>(
+async function followNamespace<R, V extends Vm>(
   cluster: Cluster,
   namespace: string,
   refs: readonly ObjectRef[],
-  options: FollowOptions<R>,
+  options: FollowOptions<R, V>,
   timeout: AbortSignal,
   results: Map<string, FollowResult<R>>,
 ): Promise<void> {
   const waiting = new Map(refs.map((ref) => [ref.name, ref]));
-  const latest = new Map<string, Vm>();
+  const latest = new Map<string, V>();
   const finished = new AbortController();
   const settle = (ref: ObjectRef, result: FollowResult<R>): void => {
     waiting.delete(ref.name);
     results.set(refKey(ref), result);
-    options.onVerdict?.(ref, result);
     if (waiting.size === 0) finished.abort();
   };
-  const look = (vm: Vm): void => {
+  const look = (vm: V): void => {
     const ref = waiting.get(vm.name);
     if (ref === undefined) return;
     latest.set(vm.name, vm);
@@ -93,7 +95,7 @@ async function followNamespace<R>(
       settle(ref, { error: new VmopError('notFound', `VM ${name} was deleted meanwhile`, { vm: name }) });
   };
   const only = refs.length === 1 ? refs[0] : undefined;
-  const changes = cluster.watch(VMS, {
+  const changes = cluster.watch(options.resource, {
     namespace,
     fieldSelector: only && `metadata.name=${only.name}`,
     signal: AbortSignal.any([options.signal, timeout, finished.signal]),

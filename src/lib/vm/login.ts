@@ -106,21 +106,22 @@ export async function loginAndWait(
     // The wish stood already and nothing sends it again: what the agent said then is still its answer.
     if (earlierRefusal !== undefined) throw refusedError(vm, request, earlierRefusal);
   }
-  const refused = new Promise<never>((_, reject) => {
-    void log.refusal(signal).then((line) => {
-      if (line !== undefined) reject(refusedError(vm, request, line));
-    });
-  });
   try {
     const followed = followVm(cluster, refOf(vm), {
       ...wait,
+      resource: VMS,
       signal,
       decide: (current) => loginVerdict(current, request),
       describe: (current) => describeLateLogin(current ?? object, request, log.unreadable),
     });
     // When the agent refuses first, the watch ends by the abort below and nobody waits for it.
     followed.catch(() => {});
-    return await Promise.race([followed, refused]);
+    const refused = async (): Promise<Vm> => {
+      const line = await log.refusal(signal);
+      if (line !== undefined) throw refusedError(vm, request, line);
+      return followed;
+    };
+    return await Promise.race([followed, refused()]);
   } finally {
     finished.abort();
   }

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// vmop from its TypeScript sources, without building.
+import { start } from '../src/main.ts';
+
+await start(new URL('..', import.meta.url));

@@ -1,0 +1,15 @@
+import { VmopCommand } from '../lib/cli/command.ts';
+import { whoAmI, WHOAMI_VIEW } from '../lib/cli/whoami.ts';
+
+export default class Whoami extends VmopCommand {
+  static override summary = 'who the cluster takes you for, and what that means for its VMs';
+  static override description =
+    'Shows the user name and groups that the API server knows, and the user and roles that they stand for in spec.permissions.';
+  static override examples = ['<%= config.bin %> whoami', '<%= config.bin %> whoami --as bob -o json'];
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Whoami);
+    const context = await this.begin(flags);
+    await context.print(await whoAmI(context, flags['user-name']), WHOAMI_VIEW);
+  }
+}

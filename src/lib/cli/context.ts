@@ -1,0 +1,121 @@
+import { loadKubeconfig, openCluster, type Cluster, type Kubeconfig } from '../cluster/index.ts';
+import type { Runtime } from '../io/runtime.ts';
+import type { Terminal } from '../io/terminal.ts';
+import { parseDuration } from '../output/duration.ts';
+import type { OutputFormat } from '../output/format.ts';
+import { render, type View } from '../output/render.ts';
+import type { Subject } from '../vm/permissions.ts';
+import { askStanding, rememberedStanding, subjectOf, type Standing } from './identity.ts';
+import { loadSettings, type Settings } from './settings.ts';
+
+export interface GlobalOptions {
+  namespace?: string | undefined;
+  context?: string | undefined;
+  kubeconfig?: string | undefined;
+  server?: string | undefined;
+  as?: string | undefined;
+  'as-group'?: string[] | undefined;
+  'user-name'?: string | undefined;
+  'request-timeout': string;
+}
+
+export interface ContextParts {
+  runtime: Runtime;
+  terminal: Terminal;
+  options: GlobalOptions;
+  format: OutputFormat;
+  version: string;
+  /** Kubeconfig of a sandbox on this machine, used when nothing else is configured. */
+  sandboxKubeconfig: (env: Runtime['env']) => string | undefined;
+}
+
+/** The collaborators of one command, each built when it is first asked for. */
+export class Context {
+  readonly runtime: Runtime;
+  readonly terminal: Terminal;
+  readonly format: OutputFormat;
+  readonly #parts: ContextParts;
+  #kubeconfig: Kubeconfig | undefined;
+  #cluster: Cluster | undefined;
+  #settings: Promise<Settings> | undefined;
+
+  constructor(parts: ContextParts) {
+    this.#parts = parts;
+    this.runtime = parts.runtime;
+    this.terminal = parts.terminal;
+    this.format = parts.format;
+  }
+
+  /** Aborted by SIGINT and SIGTERM. */
+  get signal(): AbortSignal {
+    return this.runtime.signal;
+  }
+
+  get cluster(): Cluster {
+    if (this.#cluster) return this.#cluster;
+    const { options, version } = this.#parts;
+    const impersonate = { user: options.as, groups: options['as-group'] };
+    this.#cluster = openCluster(this.#loadKubeconfig(), {
+      userAgent: `vmop/${version}`,
+      timeoutMs: parseDuration(options['request-timeout']),
+      impersonate,
+    });
+    return this.#cluster;
+  }
+
+  /** `-n`, else the kubeconfig's context. */
+  get namespace(): string {
+    return this.#parts.options.namespace ?? this.#loadKubeconfig().info.namespace;
+  }
+
+  get settings(): Promise<Settings> {
+    this.#settings ??= loadSettings(this.runtime, this.#loadKubeconfig().info.name);
+    return this.#settings;
+  }
+
+  /** Who I am in `spec.permissions`; `namespace` undefined: across all namespaces. */
+  async subject(namespace: string | undefined): Promise<Subject> {
+    const [standing, settings] = await Promise.all([
+      rememberedStanding(this.runtime, this.cluster, this.#credentials(), namespace),
+      this.settings,
+    ]);
+    return subjectOf(standing, settings, this.#parts.options['user-name']);
+  }
+
+  /** What the API server says of me now, nothing remembered. */
+  async standing(namespace: string | undefined): Promise<Standing> {
+    return askStanding(this.cluster, namespace);
+  }
+
+  /** Prints a command's result in the format that was asked for. */
+  async print<Row>(data: Row | readonly Row[], view: View<Row>): Promise<void> {
+    const text = await render(this.format, data, view, this.terminal);
+    if (text !== '') await this.terminal.out(text);
+  }
+
+  close(): void {
+    this.#cluster?.close();
+    this.terminal.close();
+  }
+
+  #loadKubeconfig(): Kubeconfig {
+    if (this.#kubeconfig) return this.#kubeconfig;
+    const { options, runtime, sandboxKubeconfig, terminal } = this.#parts;
+    this.#kubeconfig = loadKubeconfig({
+      env: runtime.env,
+      file: options.kubeconfig,
+      context: options.context,
+      server: options.server,
+      fallback: () => sandboxKubeconfig(runtime.env),
+    });
+    if (this.#kubeconfig.fallback) terminal.note('no kubeconfig: using the sandbox on this machine');
+    return this.#kubeconfig;
+  }
+
+  /** What the remembered standing depends on besides the server: whoever the kubeconfig and the flags make me. */
+  #credentials(): string {
+    const { options } = this.#parts;
+    const user = this.#loadKubeconfig().config.getCurrentUser();
+    return JSON.stringify([user, options.as ?? null, options['as-group'] ?? []]);
+  }
+}

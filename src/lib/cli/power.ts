@@ -1,0 +1,260 @@
+import { VmopError } from '../errors.ts';
+import { parseDuration } from '../output/duration.ts';
+import { followVms, refKey, type FollowOptions, type Verdict } from '../vm/follow.ts';
+import { VMS } from '../vm/parse.ts';
+import { holdersOf, permissionsOn } from '../vm/permissions.ts';
+import {
+  describeLateStart,
+  describeLateStop,
+  killMachine,
+  resetMachine,
+  setPowerState,
+  startedVerdict,
+  stoppedVerdict,
+} from '../vm/power.ts';
+import { consoleUse, phaseOf, type VmPhase } from '../vm/state.ts';
+import type { Permission, Vm, VmPool } from '../vm/types.ts';
+import type { Context } from './context.ts';
+import { forEachTarget, printOutcomes, type Outcome } from './many.ts';
+import { governingPool, resolveTargets, type Target, type TargetFlags } from './targets.ts';
+
+export type PowerVerb = 'start' | 'stop' | 'restart' | 'reset';
+
+export interface PowerFlags extends TargetFlags {
+  'dry-run': boolean;
+  yes?: boolean;
+  force?: boolean;
+  wait?: boolean;
+  timeout?: string;
+}
+
+/** What a power command did to one VM: its `--json` form. */
+export interface PowerResult {
+  name: string;
+  namespace: string;
+  action: PowerVerb;
+  /** false: it was so already, or the server only checked (`dryRun`). */
+  changed: boolean;
+  dryRun: boolean;
+  /** As last seen. */
+  state: VmPhase;
+  /** The wait was made and its end seen. */
+  confirmed: boolean;
+}
+
+const NEEDS: Record<PowerVerb, Permission[]> = {
+  start: ['start'],
+  stop: ['stop'],
+  restart: ['stop', 'start'],
+  reset: ['reset'],
+};
+
+/** Runs a power command on all its VMs in parallel and tells what became of each. */
+export async function runPower(
+  context: Context,
+  verb: PowerVerb,
+  names: readonly string[],
+  flags: PowerFlags,
+): Promise<void> {
+  const timeoutMs = flags.timeout === undefined ? 0 : parseDuration(flags.timeout);
+  const [permission = 'start'] = NEEDS[verb];
+  const { targets, several } = await resolveTargets(context, names, flags, permission);
+  const permitted = await Promise.all(
+    targets.map((target) => checkPermissions(context, target, NEEDS[verb])),
+  );
+  if (verb !== 'start' && !flags['dry-run']) await confirmCut(context, verb, permitted, flags.yes === true);
+  const progress = context.terminal.progress();
+  const note = (vm: Vm, text: string): void => progress.row(vm.name, text);
+  try {
+    const act = (vm: Vm): Promise<PowerResult> => actions[verb]({ context, vm, flags, timeoutMs, note });
+    const outcomes = await forEachTarget(permitted, context.signal, act);
+    const settled =
+      flags.wait === true && !flags['dry-run']
+        ? await waitForAll(context, verb, outcomes, timeoutMs, note)
+        : outcomes;
+    progress.done();
+    await printOutcomes(context, settled, several, sentence);
+  } finally {
+    progress.done();
+  }
+}
+
+/** spec.permissions first: its refusal names the permission and who holds it, which the API server's does not. */
+async function checkPermissions(context: Context, target: Target, needed: Permission[]): Promise<Target> {
+  if ('error' in target) return target;
+  const { vm, ref } = target;
+  const [subject, pool] = await Promise.all([context.subject(vm.namespace), governingPool(context, vm)]);
+  const held = permissionsOn(vm, pool, subject);
+  const missing = needed.find((permission) => !held.has(permission));
+  return missing === undefined ? target : { ref, error: missingPermission(vm, pool, subject.name, missing) };
+}
+
+export function missingPermission(
+  vm: Vm,
+  pool: VmPool | undefined,
+  user: string,
+  permission: Permission,
+): VmopError {
+  const holders = holdersOf(vm, pool, permission);
+  const where = vm.status.assignment ? `pool ${vm.status.assignment.pool}` : `VM ${vm.name}`;
+  return new VmopError('forbidden', `${user} does not hold the permission ${permission} on ${vm.name}`, {
+    hint: `spec.permissions of ${where} gives it to ${holders.length === 0 ? 'nobody' : holders.join(', ')}; an administrator of namespace ${vm.namespace} can change that`,
+    vm: vm.name,
+  });
+}
+
+/** Asks before somebody's console is cut. */
+async function confirmCut(
+  context: Context,
+  verb: PowerVerb,
+  targets: readonly Target[],
+  yes: boolean,
+): Promise<void> {
+  const inUse = targets.flatMap((target) => {
+    const use = 'vm' in target ? consoleUse(target.vm) : { connected: false };
+    return use.connected ? [`${target.ref.name} (${use.user ?? use.client ?? 'somebody'})`] : [];
+  });
+  if (inUse.length === 0 || yes) return;
+  const question = `A console is connected to ${inUse.join(', ')}. ${verb} anyway?`;
+  if (!context.terminal.interactive) {
+    throw new VmopError('conflict', `a console is connected to ${inUse.join(', ')}`, {
+      hint: `--yes does not ask; nothing was changed`,
+    });
+  }
+  if (!(await context.terminal.confirm(question))) {
+    throw new VmopError('conflict', 'not confirmed: nothing was changed');
+  }
+}
+
+interface ActionInput {
+  context: Context;
+  vm: Vm;
+  flags: PowerFlags;
+  timeoutMs: number;
+  note: (vm: Vm, text: string) => void;
+}
+
+const actions: Record<PowerVerb, (input: ActionInput) => Promise<PowerResult>> = {
+  async start({ context, vm, flags, note }) {
+    note(vm, 'starting');
+    const { object, written } = await setPowerState(context.cluster, vm, 'Running', {
+      dryRun: flags['dry-run'],
+    });
+    return resultOf(object, 'start', written, flags);
+  },
+  async stop({ context, vm, flags, note }) {
+    note(vm, 'stopping');
+    const mode = { dryRun: flags['dry-run'] };
+    const { object, written } = await setPowerState(context.cluster, vm, 'Stopped', mode);
+    if (flags.force === true) await killMachine(context.cluster, vm, mode);
+    return resultOf(object, 'stop', written || (flags.force === true && phaseOf(vm) !== 'stopped'), flags);
+  },
+  async restart({ context, vm, flags, timeoutMs, note }) {
+    const mode = { dryRun: flags['dry-run'] };
+    if (phaseOf(vm) !== 'stopped') {
+      note(vm, 'stopping');
+      const { object } = await setPowerState(context.cluster, vm, 'Stopped', mode);
+      if (flags.force === true) await killMachine(context.cluster, vm, mode);
+      if (flags['dry-run']) return resultOf(object, 'restart', false, flags);
+      await settle(context, vm, timeoutMs, stoppedVerdict, describeLateStop);
+    }
+    note(vm, 'starting');
+    // Read anew: the stop has changed the object.
+    const { object, written } = await setPowerState(
+      context.cluster,
+      { ...vm, resourceVersion: '' },
+      'Running',
+      mode,
+    );
+    return resultOf(object, 'restart', written, flags);
+  },
+  async reset({ context, vm, flags, note }) {
+    note(vm, 'resetting');
+    await resetMachine(context.cluster, vm, { dryRun: flags['dry-run'] });
+    return resultOf(vm, 'reset', true, flags);
+  },
+};
+
+async function settle(
+  context: Context,
+  vm: Vm,
+  timeoutMs: number,
+  decide: (vm: Vm) => Verdict<Vm>,
+  describe: FollowOptions<Vm>['describe'],
+): Promise<void> {
+  const ref = { namespace: vm.namespace, name: vm.name };
+  const results = await followVms(context.cluster, [ref], {
+    resource: VMS,
+    decide,
+    describe,
+    timeoutMs,
+    signal: context.signal,
+  });
+  const result = results.get(refKey(ref));
+  if (result && 'error' in result) throw result.error;
+}
+
+function resultOf(vm: Vm, action: PowerVerb, changed: boolean, flags: PowerFlags): PowerResult {
+  const dryRun = flags['dry-run'];
+  const { name, namespace } = vm;
+  return {
+    name,
+    namespace,
+    action,
+    changed: changed && !dryRun,
+    dryRun,
+    state: phaseOf(vm),
+    confirmed: false,
+  };
+}
+
+/** One watch for all that were changed; a reset is reported by nobody, so nobody waits for it. */
+async function waitForAll(
+  context: Context,
+  verb: PowerVerb,
+  outcomes: readonly Outcome<PowerResult>[],
+  timeoutMs: number,
+  note: (vm: Vm, text: string) => void,
+): Promise<Outcome<PowerResult>[]> {
+  if (verb === 'reset') return [...outcomes];
+  const [decide, describe] =
+    verb === 'stop' ? [stoppedVerdict, describeLateStop] : [startedVerdict, describeLateStart];
+  const refs = outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.ref] : []));
+  const results = await followVms(context.cluster, refs, {
+    resource: VMS,
+    decide,
+    describe,
+    timeoutMs,
+    signal: context.signal,
+    onChange: (vm) => note(vm, phaseOf(vm)),
+  });
+  return outcomes.map((outcome) => {
+    const waited = results.get(refKey(outcome.ref));
+    if (!('result' in outcome) || waited === undefined) return outcome;
+    if ('error' in waited) return { ref: outcome.ref, error: waited.error };
+    return { ref: outcome.ref, result: { ...outcome.result, state: phaseOf(waited.value), confirmed: true } };
+  });
+}
+
+const DONE: Record<PowerVerb, string> = {
+  start: 'is running',
+  stop: 'is stopped',
+  restart: 'is running again',
+  reset: 'was asked to reset; VM-Operator does not report when it has',
+};
+
+const ASKED: Record<PowerVerb, string> = {
+  start: 'was asked to start',
+  stop: 'was asked to stop',
+  restart: 'was stopped and asked to start',
+  reset: DONE.reset,
+};
+
+function sentence({ name, action, changed, dryRun, confirmed }: PowerResult): string {
+  if (dryRun) return `${name}: the server would ${action} it (dry run, nothing changed)`;
+  if (!changed && action !== 'reset') {
+    const already = action === 'stop' ? 'stopped' : 'running';
+    return confirmed ? `${name} was ${already} already` : `${name} was to be ${already} already`;
+  }
+  return `${name} ${confirmed ? DONE[action] : ASKED[action]}`;
+}

@@ -1,0 +1,99 @@
+import { VmopError } from '../errors.ts';
+import type { KubeObject, Resource } from '../cluster/types.ts';
+import { parseDuration } from '../output/duration.ts';
+import { fillJsonPathTemplate } from '../output/jsonpath.ts';
+import { parseJsonPathTemplate } from '../output/jsonpath-parser.ts';
+import { toPlain } from '../output/plain.ts';
+import { followVms, refKey } from '../vm/follow.ts';
+import { VMS } from '../vm/parse.ts';
+import { phaseOf, startObstacle, type VmPhase } from '../vm/state.ts';
+import type { Vm } from '../vm/types.ts';
+import { parseWaitCondition, WAIT_CONDITIONS } from '../vm/wait-conditions.ts';
+import type { Context } from './context.ts';
+import { printOutcomes, type Outcome } from './many.ts';
+import { resolveTargets, type TargetFlags } from './targets.ts';
+
+export interface WaitFlags extends TargetFlags {
+  for: string;
+  timeout: string;
+}
+
+/** `vmop wait`'s `--json` form. */
+export interface WaitResult {
+  name: string;
+  namespace: string;
+  condition: string;
+  met: true;
+  state: VmPhase;
+}
+
+/** A VM with the object that it was parsed from: a JSONPath may look at any field. */
+interface RawVm extends Vm {
+  object: KubeObject;
+}
+
+const RAW_VMS: Resource<RawVm> = { ...VMS, parse: (object) => ({ ...VMS.parse(object), object }) };
+
+interface RawCondition {
+  unmet: string;
+  holds: (vm: RawVm) => boolean;
+}
+
+/** Error: `usage` that lists what there is. */
+export function parseFor(text: string): RawCondition {
+  const condition = text.startsWith('jsonpath=') ? parseJsonPathFor(text) : parseWaitCondition(text);
+  if (condition) return condition;
+  throw new VmopError('usage', `not a condition to wait for: ${JSON.stringify(text)}`, {
+    hint: `there are: ${WAIT_CONDITIONS.join(', ')}`,
+  });
+}
+
+/** `jsonpath={.path}=value`, or without a value: until there is any. */
+function parseJsonPathFor(text: string): RawCondition | undefined {
+  const match = /^jsonpath=(?:\{(?<braced>.*)\}|(?<bare>[^=]*))(?:=(?<value>.*))?$/.exec(text);
+  const path = match?.groups?.['braced'] ?? match?.groups?.['bare'];
+  if (path === undefined || path === '') return undefined;
+  const template = parseJsonPathTemplate(`{${path}}`);
+  const wanted = match?.groups?.['value'];
+  return {
+    unmet: wanted === undefined ? `${path} has no value` : `${path} is not ${wanted}`,
+    holds: ({ object }) => {
+      const found = fillJsonPathTemplate(template, toPlain(object));
+      return wanted === undefined ? found !== '' : found === wanted;
+    },
+  };
+}
+
+export async function runWait(context: Context, names: readonly string[], flags: WaitFlags): Promise<void> {
+  const condition = parseFor(flags.for);
+  const timeoutMs = parseDuration(flags.timeout);
+  const { targets, several } = await resolveTargets(context, names, flags, 'accessConsole');
+  const progress = context.terminal.progress();
+  try {
+    const refs = targets.flatMap((target) => ('vm' in target ? [target.ref] : []));
+    const results = await followVms(context.cluster, refs, {
+      resource: RAW_VMS,
+      decide: (vm) => (condition.holds(vm) ? { done: phaseOf(vm) } : undefined),
+      describe: (vm) => ({
+        state: vm === undefined ? 'nothing is known of it' : `${condition.unmet}: it is ${phaseOf(vm)}`,
+        hint: vm && startObstacle(vm),
+      }),
+      timeoutMs,
+      signal: context.signal,
+      onChange: (vm) => progress.row(vm.name, `${phaseOf(vm)}; waiting for ${flags.for}`),
+    });
+    progress.done();
+    const outcomes = targets.map((target): Outcome<WaitResult> => {
+      if ('error' in target) return target;
+      const { ref } = target;
+      const found = results.get(refKey(ref));
+      if (found === undefined || 'error' in found) {
+        return { ref, error: found?.error ?? new VmopError('failed', `nothing is known of ${ref.name}`) };
+      }
+      return { ref, result: { ...ref, condition: flags.for, met: true, state: found.value } };
+    });
+    await printOutcomes(context, outcomes, several, ({ name }) => `${name}: ${flags.for}`);
+  } finally {
+    progress.done();
+  }
+}

@@ -1,0 +1,65 @@
+import { Config, type Interfaces } from '@oclif/core';
+import { run } from '@oclif/core/run';
+import manifest from '../oclif.manifest.json' with { type: 'json' };
+import packageJson from '../package.json' with { type: 'json' };
+import { COMMANDS } from './commands/index.ts';
+import { setRuntime } from './lib/cli/command.ts';
+import { SomeFailed } from './lib/cli/many.ts';
+import { memoryPlugin } from './lib/cli/plugin.ts';
+import { asVmopError, quietExit, reportError } from './lib/cli/report.ts';
+import type { Runtime } from './lib/io/runtime.ts';
+import { isOutputClosed } from './lib/io/terminal.ts';
+import { sanitizeLines } from './lib/text.ts';
+
+/** vmop's oclif configuration for one run. `root` is the package's folder. */
+export async function loadConfig(root: string, runtime: Runtime): Promise<Config> {
+  // The user's theme is not read: vmop colours by roles of its own.
+  process.env['VMOP_DISABLE_THEME'] ??= '1';
+  const { name, version, oclif } = packageJson;
+  const pjson: Interfaces.PJSON = { name, version, oclif: { ...oclif, topicSeparator: ' ', commands: '' } };
+  const plugin = memoryPlugin(root, pjson, manifest, COMMANDS);
+  const config = await Config.load({ root, pjson, plugins: new Map([[plugin.name, plugin]]) });
+  setRuntime(config, runtime);
+  return config;
+}
+
+/** Runs one command; resolves to its exit code, everything told. Never rejects. */
+export async function main(argv: string[], runtime: Runtime, root: string): Promise<number> {
+  try {
+    await run(argv, await loadConfig(root, runtime));
+    return 0;
+  } catch (thrown) {
+    if (isOutputClosed(thrown)) return 0;
+    const quiet = quietExit(thrown);
+    if (quiet !== undefined) return quiet;
+    // What a signal cuts short fails in many ways; the signal is the reason.
+    const error = asVmopError(runtime.signal.aborted ? runtime.signal.reason : thrown);
+    if (!(error instanceof SomeFailed)) {
+      const debug = Boolean(runtime.env['VMOP_DEBUG']);
+      const { stdout, stderr } = reportError(error, { json: wantsJson(argv), debug });
+      if (stdout !== '') runtime.stdout.write(stdout);
+      runtime.stderr.write(sanitizeLines(stderr));
+    }
+    return error.exitCode;
+  }
+}
+
+/** Looked for in the raw arguments, because parsing them may be what failed. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  const options = end < 0 ? argv : argv.slice(0, end);
+  return options.some(
+    (argument, index) =>
+      argument === '--json' ||
+      argument === '-ojson' ||
+      argument === '--output=json' ||
+      (argument === 'json' && ['-o', '--output'].includes(options[index - 1] ?? '')),
+  );
+}
+
+/** vmop as a process: what bin/run.js and bin/dev.js call. */
+export async function start(root: URL): Promise<void> {
+  const { processRuntime } = await import('./lib/io/runtime.ts');
+  const { fileURLToPath } = await import('node:url');
+  process.exitCode = await main(process.argv.slice(2), processRuntime(), fileURLToPath(root));
+}
