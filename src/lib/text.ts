@@ -45,6 +45,8 @@ export function isUnsafe(text: string): boolean {
 }
 
 const ASCII = /^[ -~]*$/;
+/** What may join its neighbours to one character: marks, joiners, emoji, Hangul letters. */
+const JOINING = /[\p{M}\p{Cf}\p{Emoji_Presentation}\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7fb]/u;
 const NOTHING_TO_SEE = /^[\p{M}\p{Cf}]+$/u;
 const EMOJI = /\p{Emoji_Presentation}|\ufe0f/u;
 /** East Asian Wide and Fullwidth (Unicode Standard Annex 11), in blocks. */
@@ -67,7 +69,9 @@ function graphemeWidth(grapheme: string): 0 | 1 | 2 {
 /** Columns that a terminal needs for sanitized, unpainted text. */
 export function displayWidth(text: string): number {
   if (ASCII.test(text)) return text.length;
-  return graphemes(text).reduce((sum, grapheme) => sum + graphemeWidth(grapheme), 0);
+  let width = 0;
+  for (const part of JOINING.test(text) ? graphemes(text) : text) width += graphemeWidth(part);
+  return width;
 }
 
 /** The text in at most `columns` columns; what does not fit is replaced by `…`. For sanitized, unpainted text. */

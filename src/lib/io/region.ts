@@ -118,7 +118,8 @@ export function createRegion(
       stream.off('resize', onResize);
       if (last === 'clear') clear();
       else draw();
-      stream.write(SHOW_CURSOR);
+      // Where a typed Ctrl-C was echoed below the lines, it goes.
+      stream.write(`${drawn.length > 0 ? `\r${CLEAR_LINE}` : ''}${SHOW_CURSOR}`);
       removeExit();
     },
   };

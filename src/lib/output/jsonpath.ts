@@ -58,10 +58,8 @@ function passes(step: Extract<PathStep, { type: 'filter' }>, value: Plain, root:
   return right !== undefined && compare(left, step.operator, right);
 }
 
-function applyStep(step: PathStep, value: Plain, root: Plain): Plain[] {
+function select(step: Exclude<PathStep, { type: 'root' | 'union' }>, value: Plain, root: Plain): Plain[] {
   switch (step.type) {
-    case 'root':
-      return [root];
     case 'field': {
       // A list is an array here; kubectl's templates expect `items` in it.
       if (step.name === 'items' && value === root && Array.isArray(value)) return [value];
@@ -78,20 +76,21 @@ function applyStep(step: PathStep, value: Plain, root: Plain): Plain[] {
     }
     case 'slice':
       return sliced(value, step.start, step.end, step.step);
-    case 'union':
-      return step.members.flatMap((member) => applyStep(member, value, root));
     default:
       return Array.isArray(value) ? value.filter((item) => passes(step, item, root)) : [];
   }
 }
 
+/** As kubectl does, `['a','b']` of several values gives every `a` and then every `b`. */
+function applyStep(step: PathStep, values: readonly Plain[], root: Plain): Plain[] {
+  if (step.type === 'root') return [root];
+  if (step.type === 'union') return step.members.flatMap((member) => applyStep(member, values, root));
+  return values.flatMap((value) => select(step, value, root));
+}
+
 /** Everything that the path finds, in the order of the document; nothing where a field is missing. */
 export function evaluatePath(path: readonly PathStep[], current: Plain, root: Plain): Plain[] {
-  return path.reduce<Plain[]>(
-    (values, step) =>
-      step.type === 'root' ? [root] : values.flatMap((value) => applyStep(step, value, root)),
-    [current],
-  );
+  return path.reduce<Plain[]>((values, step) => applyStep(step, values, root), [current]);
 }
 
 /** Text as it is, anything else as JSON on one line. */

@@ -22,7 +22,7 @@ function tableWriter<Row>({ format, view, target }: LiveOptions<Row>): RowWriter
     prepare(rows) {
       if (layout) return '';
       layout = layoutOf(rows);
-      return `${layout.header()}\n`;
+      return `${layout.header}\n`;
     },
     text: async (row) => `${(layout ?? layoutOf([row])).line(row)}\n`,
   };

@@ -16,7 +16,7 @@ export function liveFrame<Row>(
   const room = Math.max(1, size.rows - 2);
   const shown = rows.length > room ? rows.slice(0, Math.max(0, room - 1)) : rows;
   const table = layoutTable(columns, shown, { ...options, width: size.columns, clip: true });
-  const lines = [table.header(), ...table.lines];
+  const lines = [table.header, ...table.lines];
   if (shown.length < rows.length) {
     lines.push(options.paint('dim', truncate(`… and ${rows.length - shown.length} more`, size.columns)));
   }

@@ -24,6 +24,7 @@ export interface TableOptions {
 
 interface Cell {
   text: string;
+  width: number;
   role: Role | undefined;
 }
 
@@ -34,8 +35,7 @@ const MINIMUM = 4;
 function measure<Row>(columns: readonly Column<Row>[], rows: readonly Cell[][]): number[] {
   const widths = columns.map(({ header }) => displayWidth(header));
   for (const row of rows) {
-    row.forEach(({ text }, index) => {
-      const width = displayWidth(text);
+    row.forEach(({ width }, index) => {
       if (width > (widths[index] ?? 0)) widths[index] = width;
     });
   }
@@ -62,28 +62,35 @@ function fit<Row>(columns: readonly Column<Row>[], widths: number[], limit: numb
   return fitted;
 }
 
-function pad({ text, role }: Cell, width: number, column: { align?: 'right' }, paint: Paint): string {
-  const filling = ' '.repeat(Math.max(0, width - displayWidth(text)));
+function cellOf(text: string, role: Role | undefined): Cell {
+  return { text, width: displayWidth(text), role };
+}
+
+function pad({ text, width, role }: Cell, room: number, column: { align?: 'right' }, paint: Paint): string {
+  const filling = ' '.repeat(Math.max(0, room - width));
   const painted = role ? paint(role, text) : text;
   return column.align === 'right' ? `${filling}${painted}` : `${painted}${filling}`;
 }
 
-/** A table whose widths were decided once, from its first rows. */
+/** A table without line ends, its widths decided by the rows it was laid out for. */
 export interface TableLayout<Row> {
-  header(): string;
-  line(row: Row): string;
+  header: string;
+  /** The rows it was laid out for. */
+  lines: string[];
+  /** Another row in the same columns; a cell that is too wide shifts the ones after it. */
+  line: (row: Row) => string;
 }
 
 export function layoutTable<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   { paint = plainPaint, width, clip = false, none = '-' }: TableOptions = {},
-): TableLayout<Row> & { lines: string[] } {
+): TableLayout<Row> {
   const cellsOf = (row: Row): Cell[] =>
     columns.map((column) => {
       const value = column.value(row);
       const text = value === undefined ? none : sanitize(value);
-      return { text, role: column.style?.(text, row) };
+      return cellOf(text, column.style?.(text, row));
     });
   const all = rows.map((row) => cellsOf(row));
   const natural = measure(columns, all);
@@ -95,13 +102,13 @@ export function layoutTable<Row>(
       const cell = cells[index];
       const room = widths[index] ?? 0;
       if (!cell || room === 0) return;
-      const text = cut ? truncate(cell.text, room) : cell.text;
-      parts.push(pad({ text, role: cell.role }, room, column, paint));
+      const fitted = cut ? cellOf(truncate(cell.text, room), cell.role) : cell;
+      parts.push(pad(fitted, room, column, paint));
     });
     return parts.join(GAP).trimEnd();
   };
   return {
-    header: () => lineOf(columns.map(({ header }) => ({ text: header, role: 'header' }))),
+    header: lineOf(columns.map(({ header }) => cellOf(header, 'header'))),
     line: (row) => lineOf(cellsOf(row)),
     lines: all.map(lineOf),
   };
@@ -115,5 +122,5 @@ export function renderTable<Row>(
 ): string {
   if (rows.length === 0) return '';
   const layout = layoutTable(columns, rows, options);
-  return `${[layout.header(), ...layout.lines].join('\n')}\n`;
+  return `${[layout.header, ...layout.lines].join('\n')}\n`;
 }

@@ -51,6 +51,7 @@ test('templates on one object', () => {
     ['.labels.app\\.kubernetes\\.io/name', 'vm'],
     ['{.labels.*}', 'vm a'],
     ["{['name', 'cpus']}", 'desktop-1 2'],
+    ["{.conditions[*]['type', 'status']}", 'Running Booted True False'],
     ['{.conditions[0].type}', 'Running'],
     ['{.conditions[-1].type}', 'Booted'],
     ['{.conditions[-1:].type}', 'Booted'],
