@@ -1,4 +1,4 @@
-import { Config, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
 import { run } from '@oclif/core/run';
 import manifest from '../oclif.manifest.json' with { type: 'json' };
 import packageJson from '../package.json' with { type: 'json' };
@@ -11,22 +11,21 @@ import type { Runtime } from './lib/io/runtime.ts';
 import { isOutputClosed } from './lib/io/terminal.ts';
 import { sanitizeLines } from './lib/text.ts';
 
-/** vmop's oclif configuration for one run. `root` is the package's folder. */
-export async function loadConfig(root: string, runtime: Runtime): Promise<Config> {
+/** vmop as oclif loads it, for one run. `root` is the package's folder. */
+function loadOptions(root: string, runtime: Runtime): Interfaces.Options {
   // The user's theme is not read: vmop colours by roles of its own.
   process.env['VMOP_DISABLE_THEME'] ??= '1';
   const { name, version, oclif } = packageJson;
   const pjson: Interfaces.PJSON = { name, version, oclif: { ...oclif, topicSeparator: ' ', commands: '' } };
   const plugin = memoryPlugin(root, pjson, manifest, COMMANDS);
-  const config = await Config.load({ root, pjson, plugins: new Map([[plugin.name, plugin]]) });
-  setRuntime(config, runtime);
-  return config;
+  setRuntime(plugin, runtime);
+  return { root, pjson, plugins: new Map([[plugin.name, plugin]]) };
 }
 
 /** Runs one command; resolves to its exit code, everything told. Never rejects. */
 export async function main(argv: string[], runtime: Runtime, root: string): Promise<number> {
   try {
-    await run(argv, await loadConfig(root, runtime));
+    await run(argv, loadOptions(root, runtime));
     return 0;
   } catch (thrown) {
     if (isOutputClosed(thrown)) return 0;

@@ -1,4 +1,4 @@
-import { Command, type Config, type Interfaces } from '@oclif/core';
+import { Command, type Interfaces } from '@oclif/core';
 import type { Runtime } from '../io/runtime.ts';
 import { createTerminal } from '../io/terminal.ts';
 import { parseOutputFormat, type OutputFormat } from '../output/format.ts';
@@ -6,11 +6,11 @@ import { sandboxKubeconfig } from '../sandbox/paths.ts';
 import { Context } from './context.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 
-/** The process that a configuration belongs to: tests bring their own. */
-const runtimes = new WeakMap<Config, Runtime>();
+/** The process that a run of vmop, as oclif knows it, belongs to: tests bring their own. */
+const runtimes = new WeakMap<object, Runtime>();
 
-export function setRuntime(config: Config, runtime: Runtime): void {
-  runtimes.set(config, runtime);
+export function setRuntime(plugin: Interfaces.Plugin, runtime: Runtime): void {
+  runtimes.set(plugin, runtime);
 }
 
 type GlobalFlags = Interfaces.InferredFlags<typeof GLOBAL_FLAGS>;
@@ -23,8 +23,9 @@ export abstract class VmopCommand extends Command {
 
   /** Makes the context of a command whose flags are parsed. */
   protected async begin(flags: GlobalFlags): Promise<Context> {
-    const runtime = runtimes.get(this.config);
-    if (runtime === undefined) throw new Error('this configuration has no runtime');
+    const plugin = this.config.plugins.get(this.config.name);
+    const runtime = plugin && runtimes.get(plugin);
+    if (runtime === undefined) throw new TypeError('this run of vmop has no runtime');
     const format: OutputFormat = flags.json ? { kind: 'json' } : parseOutputFormat(flags.output);
     const terminal = await createTerminal(runtime, {
       color: flags['no-color'] ? 'never' : 'auto',

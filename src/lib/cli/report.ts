@@ -5,18 +5,22 @@ function isUsageError(error: Error): boolean {
   return 'oclif' in error && typeof error.oclif === 'object' && error.oclif !== null && 'exit' in error.oclif;
 }
 
+/** oclif's text without its heading and its own hint. */
+function usageMessage(text: string): string {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines
+    .filter((line) => line !== '' && !/^The following errors? occurred:$|^See more help/.test(line))
+    .map((line) => line.replace(/^Missing required flag (\S+)$/, 'missing flag --$1'))
+    .join('\n  ');
+}
+
 /** Anything thrown as the error that a person is told. */
 export function asVmopError(error: unknown): VmopError {
   if (error instanceof VmopError) return error;
   if (error === 'SIGINT') return new VmopError('interrupted', 'interrupted');
   if (error === 'SIGTERM') return new VmopError('terminated', 'terminated');
   if (error instanceof Error && isUsageError(error)) {
-    const [first = '', ...rest] = error.message.split('\n');
-    const detail = rest.filter((line) => line.trim() !== '' && !line.startsWith('See more help'));
-    return new VmopError('usage', [first, ...detail].join('\n'), {
-      hint: 'add --help to see what it takes',
-      cause: error,
-    });
+    return new VmopError('usage', usageMessage(error.message), { hint: 'add --help to see what it takes', cause: error });
   }
   return new VmopError('failed', messageOf(error), {
     hint: 'this is not expected: VMOP_DEBUG=1 shows where it happened',

@@ -1,0 +1,104 @@
+/**
+ * All checks and tests: `npm test`. Arguments are file patterns that narrow the tests (`npm test -- test/lib/vm/*`);
+ * the static checks then do not run. The last line is `N passed, N failed, N skipped`.
+ */
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import path from 'node:path';
+import { run } from 'node:test';
+
+const root = path.join(import.meta.dirname, '..');
+const bin = (name: string): string => path.join(root, 'node_modules/.bin', name);
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const skips: string[] = [];
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** One command that passes or fails as a whole; its output is shown when it fails. */
+async function check(name: string, command: string, args: string[]): Promise<boolean> {
+  const started = Date.now();
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  say(`${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${seconds} s)`);
+  if (code !== 0) say(Buffer.concat(output).toString('utf8'));
+  counts[code === 0 ? 'passed' : 'failed'] += 1;
+  return code === 0;
+}
+
+const node = process.execPath;
+
+async function staticChecks(): Promise<void> {
+  await check('types', bin('tsc'), ['-p', '.']);
+  await check('lint: layers, cycles, rules', bin('oxlint'), ['--deny-warnings']);
+  await check('format', bin('prettier'), ['--check', '--log-level', 'warn', '.']);
+  await check('command table, oclif.manifest.json and README are up to date', node, [
+    'scripts/commands.ts',
+    '--check',
+  ]);
+  await check('build', node, ['scripts/build.ts']);
+}
+
+/** Runs test files, each in a process of its own. Tests that hold a whole machine run one after the other. */
+async function testFiles(files: string[], concurrency: number): Promise<void> {
+  if (files.length === 0) return;
+  const stream = run({ files, concurrency, timeout: 10 * 60_000, cwd: root });
+  const started = new Map<string, number>();
+  stream.on('test:pass', ({ name, file, skip, details }) => {
+    if (details.type === 'suite') return;
+    if (skip === undefined || skip === false) counts.passed += 1;
+    else {
+      counts.skipped += 1;
+      skips.push(`${path.relative(root, file ?? '')}: ${name}: ${skip === true ? 'no reason given' : skip}`);
+    }
+  });
+  stream.on('test:fail', ({ name, file, line, details }) => {
+    // A suite fails because of a test in it, which is told by itself.
+    if (
+      details.type === 'suite' &&
+      'failureType' in details.error &&
+      details.error.failureType === 'subtestsFailed'
+    )
+      return;
+    counts.failed += 1;
+    const { cause } = details.error;
+    say(`FAIL ${path.relative(root, file ?? '')}:${line ?? 0}: ${name}`);
+    say(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? details.error.message));
+  });
+  stream.on('test:dequeue', ({ file, nesting }) => {
+    if (nesting === 0 && file !== undefined && !started.has(file)) started.set(file, Date.now());
+  });
+  stream.on('test:summary', ({ file, success, counts: inFile }) => {
+    if (file === undefined) return;
+    const seconds = ((Date.now() - (started.get(file) ?? Date.now())) / 1000).toFixed(1);
+    say(`${success ? 'ok  ' : 'FAIL'} ${path.relative(root, file)}: ${inFile.tests} tests (${seconds} s)`);
+  });
+  stream.on('test:stderr', ({ message }) => void process.stderr.write(message));
+  for await (const _event of stream) void _event;
+}
+
+const wanted = process.argv.slice(2);
+const files = (wanted.length > 0 ? wanted : ['test/**/*.test.ts']).flatMap((pattern) =>
+  globSync(pattern, { cwd: root }),
+);
+const tests = [...new Set(files)].filter((file) => file.endsWith('.test.ts')).sort();
+const heavy = (file: string): boolean => file.startsWith('test/e2e/') || file.includes('/qemu/');
+
+const started = Date.now();
+const ready = await check('system packages', node, ['scripts/system-packages.ts', 'test']);
+if (!ready) say('some tests will be skipped or fail without these packages');
+if (wanted.length === 0) await staticChecks();
+await testFiles(
+  tests.filter((file) => !heavy(file)),
+  2,
+);
+await testFiles(tests.filter(heavy), 1);
+for (const skip of skips) say(`skipped ${skip}`);
+say(`took ${Math.round((Date.now() - started) / 1000)} s`);
+say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.failed > 0 ? 1 : 0;
