@@ -1,0 +1,108 @@
+import type { Cluster } from '../../cluster/types.ts';
+import { VmopError } from '../../errors.ts';
+import { followVm, type Verdict } from '../../vm/follow.ts';
+import { VMS } from '../../vm/parse.ts';
+import { refOf } from '../../vm/power.ts';
+import { condition, phaseOf } from '../../vm/state.ts';
+import type { Vm } from '../../vm/types.ts';
+
+/** Whether the runner said that it applied a password. Without it the password may work all the same, or later. */
+export type Confirmation = { confirmed: true } | { confirmed: false; reason: string };
+
+/** What the serial says of a display that asks for no password. */
+export const UNPROTECTED = -1;
+
+/**
+ * How long after Running=True the runner's own bump may be outstanding. It was measured to come 20–170 ms after the
+ * condition; its time has a granularity of one second.
+ */
+const START_BUMP_MS = 3000;
+
+/**
+ * How long to wait for the bump that a start brings by itself, given the VM as first seen: 0 when it must be over.
+ * A runner that starts applies the Secret's password and raises the serial after it has reported Running=True; a
+ * write in between would take that for its own confirmation, and a viewer would find the display still locked.
+ * The condition's time is the node's clock, so no more than the whole span is ever waited; a node whose clock is
+ * seconds behind makes the start look older than it is, and its bump can then still be mistaken.
+ */
+export function startBumpWaitMs(vm: Vm, now: Date): number {
+  const { displayPasswordSerial: serial } = vm.status;
+  if (phaseOf(vm) !== 'running' || serial === UNPROTECTED) return 0;
+  const since = condition(vm, 'Running')?.lastTransitionTime;
+  // A serial that was never raised is older than this start, whatever the clocks say.
+  if (serial === undefined || serial === 0) return START_BUMP_MS;
+  if (since === undefined) return 0;
+  return Math.min(Math.max(START_BUMP_MS - (now.getTime() - since.getTime()), 0), START_BUMP_MS);
+}
+
+/** The VM after the bump of its own start: as it is, when that was long ago. */
+export async function afterStartBump(
+  cluster: Cluster,
+  vm: Vm,
+  { now, signal }: { now: Date; signal: AbortSignal },
+): Promise<Vm> {
+  const timeoutMs = startBumpWaitMs(vm, now);
+  if (timeoutMs === 0) return vm;
+  let latest = vm;
+  const first = vm.status.displayPasswordSerial;
+  try {
+    return await followVm(cluster, refOf(vm), {
+      resource: VMS,
+      decide: (current) =>
+        current.status.displayPasswordSerial !== first || phaseOf(current) !== 'running'
+          ? { done: current }
+          : undefined,
+      describe: () => ({ state: 'nothing more came' }),
+      onChange: (current) => (latest = current),
+      timeoutMs,
+      signal,
+    });
+  } catch (error) {
+    if (error instanceof VmopError && error.code === 'timeout') return latest;
+    throw error;
+  }
+}
+
+/** What a VM says about a password that was written when its serial was `before`. */
+export function confirmationVerdict(vm: Vm, before: number | undefined): Verdict<Confirmation> {
+  const phase = phaseOf(vm);
+  if (phase !== 'running') {
+    return {
+      done: { confirmed: false, reason: `${vm.name} is ${phase}: its next start applies the password` },
+    };
+  }
+  const { displayPasswordSerial: serial } = vm.status;
+  if (serial === UNPROTECTED) {
+    return { done: { confirmed: false, reason: `the display of ${vm.name} asks for no password` } };
+  }
+  return serial !== undefined && serial > (before ?? 0) ? { done: { confirmed: true } } : undefined;
+}
+
+/**
+ * Waits until the runner reports a serial above `before`. That nothing comes is a result, not an error: VM-Operator
+ * itself goes on then. The serial rises when the runner has told QEMU, just before it sets the expiry, and also when
+ * QEMU refused; it never rises for an expiry alone.
+ */
+export async function awaitConfirmation(
+  cluster: Cluster,
+  vm: Vm,
+  { before, timeoutMs, signal }: { before: number | undefined; timeoutMs: number; signal: AbortSignal },
+): Promise<Confirmation> {
+  try {
+    return await followVm(cluster, refOf(vm), {
+      resource: VMS,
+      decide: (current) => confirmationVerdict(current, before),
+      describe: (current) => ({
+        state:
+          current?.status.displayPasswordSerial === undefined
+            ? 'its runner reports no password serial'
+            : 'its runner has not reported the new password',
+      }),
+      timeoutMs,
+      signal,
+    });
+  } catch (error) {
+    if (!(error instanceof VmopError) || (error.code !== 'timeout' && error.code !== 'notFound')) throw error;
+    return { confirmed: false, reason: error.message };
+  }
+}
