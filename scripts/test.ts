@@ -68,7 +68,11 @@ async function testFiles(files: string[], concurrency: number): Promise<void> {
     counts.failed += 1;
     const { cause } = details.error;
     say(`FAIL ${path.relative(root, file ?? '')}:${line ?? 0}: ${name}`);
-    say(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? details.error.message));
+    say(
+      cause instanceof Error
+        ? (cause.stack ?? cause.message)
+        : `${details.error.message} ${JSON.stringify(cause) ?? ''}`,
+    );
   });
   stream.on('test:dequeue', ({ file, nesting }) => {
     if (nesting === 0 && file !== undefined && !started.has(file)) started.set(file, Date.now());

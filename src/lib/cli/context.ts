@@ -57,7 +57,7 @@ export class Context {
     const impersonate = { user: options.as, groups: options['as-group'] };
     this.#cluster = openCluster(this.#loadKubeconfig(), {
       userAgent: `vmop/${version}`,
-      timeoutMs: parseDuration(options['request-timeout']),
+      timeoutMs: Math.min(parseDuration(options['request-timeout']), 2 ** 31 - 1),
       impersonate,
     });
     return this.#cluster;

@@ -77,6 +77,7 @@ export async function watchUsable(
     view,
     target: terminal,
     key: (vm) => `${vm.namespace}/${vm.name}`,
+    gone: (vm) => ({ ...vm, state: 'gone' }),
     compare: (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
   });
   const signal = AbortSignal.any([context.signal, terminal.outputClosed]);

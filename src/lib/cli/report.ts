@@ -20,7 +20,10 @@ export function asVmopError(error: unknown): VmopError {
   if (error === 'SIGINT') return new VmopError('interrupted', 'interrupted');
   if (error === 'SIGTERM') return new VmopError('terminated', 'terminated');
   if (error instanceof Error && isUsageError(error)) {
-    return new VmopError('usage', usageMessage(error.message), { hint: 'add --help to see what it takes', cause: error });
+    return new VmopError('usage', usageMessage(error.message), {
+      hint: 'add --help to see what it takes',
+      cause: error,
+    });
   }
   return new VmopError('failed', messageOf(error), {
     hint: 'this is not expected: VMOP_DEBUG=1 shows where it happened',

@@ -25,6 +25,9 @@ export interface FollowOptions<R, V extends Vm = Vm> {
 
 export type FollowResult<R> = { value: R } | { error: VmopError };
 
+/** Node's timers fire at once beyond this. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export function refKey({ namespace, name }: ObjectRef): string {
   return `${namespace}/${name}`;
 }
@@ -41,7 +44,7 @@ export async function followVms<R, V extends Vm>(
 ): Promise<Map<string, FollowResult<R>>> {
   const results = new Map<string, FollowResult<R>>();
   const namespaces = Map.groupBy(refs, (ref) => ref.namespace);
-  const timeout = AbortSignal.timeout(Math.max(options.timeoutMs, 0));
+  const timeout = AbortSignal.timeout(Math.min(Math.max(options.timeoutMs, 0), LONGEST_TIMER_MS));
   await Promise.all(
     [...namespaces].map(([namespace, members]) =>
       followNamespace(cluster, namespace, members, options, timeout, results),

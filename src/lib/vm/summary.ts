@@ -7,7 +7,8 @@ import { PERMISSIONS, type Permission, type PowerState, type Vm, type VmPool } f
 export interface VmSummary {
   name: string;
   namespace: string;
-  state: VmPhase;
+  /** `gone`: it was deleted or is no longer yours, while the list is watched. */
+  state: VmPhase | 'gone';
   wantedState: PowerState;
   /** Logged in on the guest, as its agent confirmed. */
   loggedInUser?: string;

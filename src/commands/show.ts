@@ -1,0 +1,22 @@
+import { VmopCommand } from '../lib/cli/command.ts';
+import { VM_ARG } from '../lib/cli/flags.ts';
+import { DETAIL_VIEW, detailText, loadDetail } from '../lib/cli/show.ts';
+import { resolveVm } from '../lib/cli/targets.ts';
+
+export default class Show extends VmopCommand {
+  static override summary = 'everything about one virtual machine';
+  static override description =
+    'State and why, users, console, password expiry (never the password), pool, guest, conditions, recent events.';
+  static override examples = ['<%= config.bin %> show desktop-1', '<%= config.bin %> show desktop-1 -o yaml'];
+  static override args = VM_ARG;
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Show);
+    const context = await this.begin(flags);
+    const detail = await loadDetail(context, await resolveVm(context, args.vm));
+    const { kind } = context.format;
+    if (kind === 'table' || kind === 'wide')
+      await context.terminal.out(detailText(detail, context.runtime.now()));
+    else await context.print(detail, DETAIL_VIEW);
+  }
+}

@@ -1,0 +1,284 @@
+import { VmopError } from '../errors.ts';
+import { compact } from '../cluster/parse.ts';
+import type { Cluster } from '../cluster/types.ts';
+import { secretWriteDisturbance } from '../console/secret/disturbance.ts';
+import { displaySecretSelector, findDisplaySecret } from '../console/secret/display-secret.ts';
+import { parseExpiry, passwordProblem, type Expiry } from '../console/secret/password.ts';
+import {
+  rotateDisplayPassword,
+  setDisplayPassword,
+  setPasswordExpiry,
+  type NoPassword,
+  type StoredExpiry,
+  type StoredPassword,
+} from '../console/secret/rotate.ts';
+import { formatDuration, parseDuration } from '../output/duration.ts';
+import { formatTime } from '../output/plain.ts';
+import { refOf } from '../vm/power.ts';
+import { phaseOf } from '../vm/state.ts';
+import type { Vm } from '../vm/types.ts';
+import type { Context } from './context.ts';
+import { forEachTarget, printOutcomes } from './many.ts';
+import { governingPool, resolveTargets, type TargetFlags } from './targets.ts';
+
+/** What is known of a display password, or was done to it: the `--json` form of `vmop secret …`. */
+export interface SecretResult {
+  name: string;
+  namespace: string;
+  /** The Secret's name; absent: the VM has none. */
+  secret?: string;
+  /** The display asks for a password; absent while its runner has not said. */
+  protected?: boolean;
+  /** Only with `--reveal`. */
+  password?: string;
+  /** `never`, `now`, `+seconds`, or a time; absent: there is no Secret. */
+  expiry?: string | Date;
+  /** Whether the password is accepted now, by the API server's clock; absent where only the runner knows. */
+  valid?: boolean;
+  /** A new password or expiry was stored. */
+  changed: boolean;
+  dryRun: boolean;
+  /** The runner said that it applied the password; absent where it never says so. */
+  confirmed?: boolean;
+  /** Why it is not confirmed. */
+  unconfirmedBecause?: string;
+}
+
+export interface SecretFlags extends TargetFlags {
+  reveal?: boolean;
+  'dry-run'?: boolean;
+  wait?: boolean;
+  timeout?: string;
+}
+
+type Work = (vm: Vm) => Promise<SecretResult>;
+
+async function onEach(
+  context: Context,
+  names: readonly string[],
+  flags: SecretFlags,
+  step: string | undefined,
+  work: Work,
+): Promise<void> {
+  const { targets, several } = await resolveTargets(context, names, flags, 'accessConsole');
+  const progress = context.terminal.progress();
+  try {
+    const outcomes = await forEachTarget(targets, context.signal, (vm) => {
+      if (step !== undefined) progress.row(vm.name, step);
+      return work(vm);
+    });
+    progress.done();
+    await printOutcomes(context, outcomes, several, sentence);
+  } finally {
+    progress.done();
+  }
+}
+
+/** `vmop secret show`: never prints the password unless `reveal`. */
+export async function showSecrets(
+  context: Context,
+  names: readonly string[],
+  flags: SecretFlags,
+): Promise<void> {
+  const { cluster, terminal } = context;
+  await onEach(context, names, flags, undefined, async (vm) => {
+    const [{ secret, warnings }, now] = await Promise.all([
+      findDisplaySecret(cluster, refOf(vm)),
+      cluster.now(),
+    ]);
+    warnings.forEach((warning) => terminal.warn(warning));
+    const expiry = secret && parseExpiry(secret.expiry);
+    return compact({
+      ...basis(vm),
+      secret: secret?.name,
+      password: flags.reveal === true ? secret?.password : undefined,
+      expiry: expiry && expiryJson(expiry),
+      valid: secret?.password === undefined ? undefined : expiry && isValid(expiry, now),
+      changed: false,
+      dryRun: false,
+    });
+  });
+}
+
+/** `vmop secret rotate`: a new password, or with `keep` VM-Operator's rule of using one that lasts long enough. */
+export async function rotateSecrets(
+  context: Context,
+  names: readonly string[],
+  flags: SecretFlags & { validity: string; keep: boolean; timeout: string },
+): Promise<void> {
+  const validitySeconds = parseValidity(flags.validity);
+  const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
+  await onEach(context, names, flags, 'rotating the display password', async (vm) => {
+    await warnOfDisturbance(context, vm);
+    const stored = await rotateDisplayPassword(context.cluster, refOf(vm), {
+      validitySeconds,
+      force: !flags.keep,
+      timeoutMs,
+      signal: context.signal,
+      dryRun: flags['dry-run'],
+    });
+    return storedResult(vm, stored, flags);
+  });
+}
+
+/** `vmop secret set`: a password that a person chose, read without echo or from standard input. */
+export async function setSecrets(
+  context: Context,
+  names: readonly string[],
+  flags: SecretFlags & { validity: string; timeout: string },
+): Promise<void> {
+  const expiry = flags.validity === 'never' ? 'never' : undefined;
+  const validitySeconds = expiry === undefined ? parseValidity(flags.validity) : 0;
+  const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
+  const password = await context.terminal.secretInput('New display password: ');
+  const problem = passwordProblem(password);
+  if (problem !== undefined) throw new VmopError('usage', problem);
+  await onEach(context, names, flags, 'setting the display password', async (vm) => {
+    await warnOfDisturbance(context, vm);
+    const change = { password, expiry: expiry ?? (await epochIn(context.cluster, validitySeconds)) };
+    const { signal } = context;
+    const dryRun = flags['dry-run'];
+    const stored = await setDisplayPassword(context.cluster, refOf(vm), change, {
+      timeoutMs,
+      signal,
+      dryRun,
+    });
+    return storedResult(vm, stored, { ...flags, reveal: false });
+  });
+}
+
+/** `vmop secret expire`: when the password ends, now unless said otherwise. */
+export async function expireSecrets(
+  context: Context,
+  names: readonly string[],
+  flags: SecretFlags & { in?: string | undefined; never: boolean },
+): Promise<void> {
+  const seconds = flags.in === undefined ? undefined : parseValidity(flags.in);
+  await onEach(context, names, flags, 'changing the expiry', async (vm) => {
+    await warnOfDisturbance(context, vm);
+    const until = seconds === undefined ? 'now' : await epochIn(context.cluster, seconds);
+    const stored = await setPasswordExpiry(context.cluster, refOf(vm), flags.never ? 'never' : until, {
+      signal: context.signal,
+      dryRun: flags['dry-run'],
+    });
+    return storedResult(vm, stored, flags);
+  });
+}
+
+function basis(vm: Vm): { name: string; namespace: string; protected?: boolean } {
+  const { displayPasswordSerial: serial } = vm.status;
+  const known = phaseOf(vm) === 'running' && serial !== undefined;
+  return { name: vm.name, namespace: vm.namespace, ...(known ? { protected: serial >= 0 } : {}) };
+}
+
+function storedResult(
+  vm: Vm,
+  stored: StoredPassword | StoredExpiry | NoPassword,
+  flags: SecretFlags,
+): SecretResult {
+  if (stored.kind === 'none') throw noPasswordError(vm, stored);
+  const confirmation = 'confirmation' in stored ? stored.confirmation : undefined;
+  const dryRun = flags['dry-run'] === true;
+  const written = stored.kind === 'written';
+  return compact({
+    ...basis(vm),
+    secret: stored.secret,
+    password: flags.reveal === true && 'password' in stored ? stored.password : undefined,
+    expiry: expiryJson(stored.expiry),
+    changed: written && !dryRun,
+    dryRun,
+    confirmed: written && !dryRun ? confirmation?.confirmed : undefined,
+    unconfirmedBecause:
+      written && !dryRun && confirmation?.confirmed === false ? confirmation.reason : undefined,
+  });
+}
+
+function noPasswordError(vm: Vm, { reason }: NoPassword): VmopError {
+  if (reason === 'unprotected') {
+    return new VmopError(
+      'state',
+      `the display of ${vm.name} asks for no password, so there is none to change`,
+      {
+        hint: 'spec.vm.display.spice.generateSecret makes VM-Operator protect it at its next start',
+        vm: vm.name,
+      },
+    );
+  }
+  return new VmopError('notFound', `${vm.name} has no display Secret`, {
+    hint: `VM-Operator makes one when the VM starts; it looks for the labels ${displaySecretSelector(vm.name)}`,
+    vm: vm.name,
+  });
+}
+
+async function warnOfDisturbance(context: Context, vm: Vm): Promise<void> {
+  const disturbance = secretWriteDisturbance(vm, await governingPool(context, vm));
+  if (disturbance !== undefined) context.terminal.warn(disturbance);
+}
+
+/** Seconds of `--validity`. Error: `usage` outside of 1 s to 24 h. */
+export function parseValidity(text: string): number {
+  const seconds = Math.ceil(parseDuration(text) / 1000);
+  if (seconds >= 1 && seconds <= 86_400) return seconds;
+  throw new VmopError('usage', `a validity of ${text} makes no sense`, {
+    hint: 'from 1s to 24h; the default is 60s',
+  });
+}
+
+async function epochIn(cluster: Cluster, seconds: number): Promise<string> {
+  return String(Math.floor((await cluster.now()).getTime() / 1000) + seconds);
+}
+
+function expiryJson(expiry: Expiry): string | Date {
+  switch (expiry.kind) {
+    case 'at':
+      return expiry.date;
+    case 'after':
+      return `+${expiry.seconds}`;
+    case 'invalid':
+      return expiry.text;
+    default:
+      return expiry.kind;
+  }
+}
+
+/** `+seconds` counts from when the runner applied it, which nobody tells. */
+function isValid(expiry: Expiry, now: Date): boolean | undefined {
+  switch (expiry.kind) {
+    case 'never':
+      return true;
+    case 'at':
+      return expiry.date > now;
+    case 'after':
+      return undefined;
+    default:
+      return false;
+  }
+}
+
+function expiryText({ expiry, valid }: SecretResult): string {
+  if (expiry === undefined) return 'no expiry';
+  if (expiry instanceof Date)
+    return valid === false ? `expired at ${formatTime(expiry)}` : `valid until ${formatTime(expiry)}`;
+  if (expiry === 'never') return 'valid without end';
+  if (expiry === 'now') return 'expired';
+  const seconds = /^\+(\d+)$/.exec(expiry)?.[1];
+  return seconds === undefined
+    ? `expired: ${JSON.stringify(expiry)} is no expiry that QEMU knows`
+    : `valid for ${formatDuration(Number(seconds) * 1000)} from each start of the VM`;
+}
+
+function sentence(result: SecretResult): string {
+  const { name, secret, changed, dryRun, confirmed, unconfirmedBecause, password } = result;
+  if (secret === undefined) return `${name}: no display Secret`;
+  const shown = password === undefined ? '' : `, password ${password}`;
+  const guard = result.protected === false ? ', not used: the display asks for no password' : '';
+  if (dryRun) return `${name}: the server would take the change of ${secret} (dry run, nothing changed)`;
+  if (!changed) return `${name}: ${secret}, ${expiryText(result)}${guard}${shown}`;
+  const told =
+    confirmed === undefined
+      ? ''
+      : confirmed
+        ? ', confirmed by the runner'
+        : `, not confirmed: ${unconfirmedBecause ?? 'the runner has not said'}`;
+  return `${name}: ${secret} changed, ${expiryText(result)}${told}${shown}`;
+}

@@ -1,0 +1,146 @@
+import { isStatus } from '../cluster/api-error.ts';
+import { messageOf } from '../errors.ts';
+import { compact } from '../cluster/parse.ts';
+import { findDisplaySecret } from '../console/secret/display-secret.ts';
+import { formatAge } from '../output/duration.ts';
+import { formatTime } from '../output/plain.ts';
+import { formatBytes } from '../output/quantity.ts';
+import type { View } from '../output/render.ts';
+import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
+import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
+import { refOf } from '../vm/power.ts';
+import type { Vm } from '../vm/types.ts';
+import type { Context } from './context.ts';
+import { governingPool } from './targets.ts';
+import { sanitize } from '../text.ts';
+import { mayText } from './views.ts';
+
+const EVENTS_SHOWN = 10;
+
+/** Everything about a VM; what may not be read is left out and named. */
+export async function loadDetail(context: Context, vm: Vm): Promise<VmDetail> {
+  const [subject, pool, events, password] = await Promise.all([
+    context.subject(vm.namespace),
+    governingPool(context, vm),
+    recentEvents(context, vm),
+    passwordState(context, vm),
+  ]);
+  return describeVm(vm, { pools: pool ? [pool] : [], pool, subject, events, password });
+}
+
+async function recentEvents(context: Context, vm: Vm): Promise<VmEvent[]> {
+  try {
+    const { items } = await context.cluster.list(EVENTS, {
+      namespace: vm.namespace,
+      fieldSelector: eventsOf(vm.name),
+    });
+    return items.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
+  } catch (error) {
+    if (!isStatus(error, 403)) throw error;
+    context.terminal.warn(`its events may not be read: ${messageOf(error)}`);
+    return [];
+  }
+}
+
+async function passwordState(context: Context, vm: Vm): Promise<PasswordState> {
+  const serial = vm.status.displayPasswordSerial;
+  try {
+    const { secret } = await findDisplaySecret(context.cluster, refOf(vm));
+    return compact({ secret: secret?.name, serial, expiry: secret && (secret.expiry ?? 'never') });
+  } catch (error) {
+    if (!isStatus(error, 403)) throw error;
+    return compact({ serial, unreadable: messageOf(error) });
+  }
+}
+
+interface DetailLine {
+  label: string;
+  text: string | undefined;
+}
+
+/** The lines that a person reads. */
+export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
+  const ago = (at: Date | undefined): string | undefined =>
+    at && `${formatTime(at)} (${formatAge(at, now)} ago)`;
+  const size = (bytes: number | undefined): string => (bytes === undefined ? '?' : formatBytes(bytes));
+  const { console, password } = vm;
+  const consoleText = console.connected
+    ? [
+        console.user ?? 'somebody',
+        console.client && `from ${console.client}`,
+        console.since && `since ${formatTime(console.since)}`,
+      ]
+        .filter(Boolean)
+        .join(' ')
+    : 'not connected';
+  const grants = vm.permissions.map(
+    ({ user, role, may }) => `${user ?? `role ${role ?? ''}`}: ${may.join(', ') || 'nothing'}`,
+  );
+  return [
+    { label: 'Name', text: vm.name },
+    { label: 'Namespace', text: vm.namespace },
+    { label: 'Created', text: ago(vm.createdAt) },
+    {
+      label: 'State',
+      text: vm.state === vm.wantedState.toLowerCase() ? vm.state : `${vm.state}, wanted: ${vm.wantedState}`,
+    },
+    { label: 'Obstacle', text: vm.obstacle },
+    { label: 'Guest', text: vm.guestOs['pretty-name'] ?? vm.guestOs['name'] },
+    { label: 'Guest agent', text: vm.guestAgent === 'connected' ? 'has greeted' : 'has not greeted' },
+    {
+      label: 'Logged in',
+      text:
+        vm.loggedInUser ?? (vm.wantedUser === undefined ? 'nobody' : `nobody yet, wanted: ${vm.wantedUser}`),
+    },
+    { label: 'Console', text: consoleText },
+    {
+      label: 'Display',
+      text:
+        vm.display &&
+        `SPICE port ${vm.display.port}${vm.display.server === undefined ? '' : ` on ${vm.display.server}`}`,
+    },
+    { label: 'Password', text: passwordText(password, now) },
+    { label: 'CPUs', text: `${vm.cpus ?? '?'} of ${vm.maximumCpus ?? '?'}` },
+    { label: 'Memory', text: `${size(vm.memoryBytes)} of ${size(vm.maximumMemoryBytes)}` },
+    { label: 'Pools', text: vm.pools.join(', ') || undefined },
+    { label: 'Assigned', text: vm.assignment && `to ${vm.assignment.user} by pool ${vm.assignment.pool}` },
+    { label: 'You may', text: mayText(vm.may) ?? 'nothing' },
+    ...lines('Permissions', grants),
+    ...lines('Problems', vm.problems),
+    ...lines(
+      'Conditions',
+      vm.conditions.map(({ type, status, reason }) => `${type}=${status} (${reason})`),
+    ),
+    ...lines(
+      'Events',
+      vm.events.map(({ at, reason, note }) =>
+        [at && formatTime(at), reason, note].filter(Boolean).join('  '),
+      ),
+    ),
+  ].filter(({ text }) => text !== undefined);
+}
+
+function lines(label: string, texts: readonly string[]): DetailLine[] {
+  return texts.map((text, index) => ({ label: index === 0 ? label : '', text }));
+}
+
+function passwordText({ secret, serial, expiry, unreadable }: PasswordState, now: Date): string {
+  if (serial === -1) return 'the display asks for none';
+  if (unreadable !== undefined) return 'its Secret may not be read';
+  if (secret === undefined) return 'there is no Secret';
+  if (expiry === undefined || !/^\d+$/.test(expiry))
+    return `in ${secret}, ${expiry === 'now' ? 'expired' : `expiry ${expiry ?? 'never'}`}`;
+  const at = new Date(Number(expiry) * 1000);
+  return `in ${secret}, ${at > now ? 'valid until' : 'expired at'} ${formatTime(at)}`;
+}
+
+/** `vmop show` as text; a pipe gets it as the terminal does. */
+export function detailText(vm: VmDetail, now: Date): string {
+  const shown = detailLines(vm, now);
+  const width = Math.max(...shown.map(({ label }) => label.length)) + 2;
+  return shown
+    .map(({ label, text = '' }) => `${(label === '' ? '' : `${label}:`).padEnd(width)}${sanitize(text)}\n`)
+    .join('');
+}
+
+export const DETAIL_VIEW: View<VmDetail> = { columns: [], name: (vm) => `vm/${vm.name}` };
