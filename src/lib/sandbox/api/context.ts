@@ -1,0 +1,48 @@
+import type { PolicyRule } from './authorize.ts';
+import type { Kind } from './kinds.ts';
+import type { ResourceTarget, Target } from './request.ts';
+import type { Subject } from './status.ts';
+import type { Store } from './store.ts';
+
+/** Which lines of a pod's log a request wants. */
+export interface PodLogQuery {
+  container?: string;
+  tailLines?: number;
+  sinceSeconds?: number;
+}
+
+/** The log's text; undefined: there is none (404). */
+export type PodLog = (namespace: string, name: string, query: PodLogQuery) => Promise<string | undefined>;
+
+/** What all requests share. */
+export interface ApiContext {
+  store: Store;
+  rules: readonly PolicyRule[];
+  now: () => Date;
+  podLog: PodLog | undefined;
+  bookmarkIntervalMs: number;
+}
+
+/** A request for objects of a kind that exists. */
+export interface KindRequest {
+  kind: Kind;
+  target: Target;
+  resource: ResourceTarget;
+  accept: string | undefined;
+}
+
+/** A whole answer; streams write theirs themselves. */
+export interface Answer {
+  status: number;
+  text: string;
+  contentType?: string;
+}
+
+export function subjectOf(kind: Kind, name: string): Subject {
+  return { group: kind.group, resource: kind.plural, name };
+}
+
+/** RFC 3339 to the second, as Kubernetes writes times. */
+export function timestamp(date: Date): string {
+  return `${date.toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,34 @@
+import type { JsonObject } from '../../cluster/types.ts';
+import type { Kind } from './kinds.ts';
+
+const INFO = { title: 'vmop sandbox', version: 'v1' };
+
+/**
+ * No schemas: kubectl then leaves validation to the server. It asks for the binary form whatever it gets, and an empty
+ * document reads as empty in both.
+ */
+export function openapiV2(): JsonObject {
+  return { swagger: '2.0', info: INFO, paths: {}, definitions: {} };
+}
+
+/** `paths` are those of group versions, such as `apis/vmoperator.jdrupes.org/v1`. */
+export function openapiV3Index(paths: readonly string[]): JsonObject {
+  const entries = paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=1` }] as const);
+  return { paths: Object.fromEntries(entries) };
+}
+
+/** Tells kubectl which kinds there are and that the server understands `fieldValidation` and `dryRun`. */
+export function openapiV3(kinds: readonly Kind[]): JsonObject {
+  const parameters = ['fieldValidation', 'dryRun', 'fieldManager'].map((name) => ({
+    name,
+    in: 'query',
+    schema: { type: 'string', uniqueItems: true },
+  }));
+  const paths = kinds.map(({ group, version, kind, plural, namespaced }) => {
+    const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+    const path = `${root}${namespaced ? '/namespaces/{namespace}' : ''}/${plural}/{name}`;
+    const patch = { parameters, 'x-kubernetes-group-version-kind': { group, version, kind }, responses: {} };
+    return [path, { patch }] as const;
+  });
+  return { openapi: '3.0.0', info: INFO, paths: Object.fromEntries(paths), components: { schemas: {} } };
+}

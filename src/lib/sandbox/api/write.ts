@@ -1,0 +1,148 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { asArray, asObject, asString, isObject } from '../../cluster/parse.ts';
+import type { JsonObject } from '../../cluster/types.ts';
+import { subjectOf, timestamp, type Answer, type ApiContext, type KindRequest } from './context.ts';
+import { KINDS, NAMESPACES, type Kind } from './kinds.ts';
+import { finalizersOf, metadataOf, metaText } from './metadata.ts';
+import { changedObject, newObject, shown, type Update } from './objects.ts';
+import { findObject, listText, textOf } from './read.ts';
+import { parseSelection } from './selection.ts';
+import { alreadyExists, ApiFailure, badRequest, conflict, notFound } from './status.ts';
+import type { StoredObject } from './store.ts';
+
+/** The letters and digits of generated names: no vowels, so no words. */
+const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
+const SUFFIX_LENGTH = 5;
+
+export function createObject(context: ApiContext, request: KindRequest, body: unknown): Answer {
+  const { kind, resource } = request;
+  const dryRun = isDryRun(request);
+  const namespace = kind.namespaced ? resource.namespace : undefined;
+  if (kind.namespaced && namespace === undefined) {
+    throw badRequest('an empty namespace may not be set during creation');
+  }
+  const object = newObject(kind, body, {
+    namespace,
+    now: timestamp(context.now()),
+    uid: randomUUID(),
+    suffix: randomSuffix(),
+  });
+  const name = metaText(object, 'name');
+  if (namespace !== undefined && !context.store.get(NAMESPACES.collection, '', namespace)) {
+    throw notFound(subjectOf(NAMESPACES, namespace));
+  }
+  if (context.store.get(kind.collection, namespace ?? '', name)) throw alreadyExists(subjectOf(kind, name));
+  return { status: 201, text: save(context, kind, object, dryRun) };
+}
+
+function randomSuffix(): string {
+  return Array.from({ length: SUFFIX_LENGTH }, () => SUFFIX_LETTERS[randomInt(SUFFIX_LETTERS.length)]).join(
+    '',
+  );
+}
+
+export function replaceObject(context: ApiContext, request: KindRequest, body: unknown): Answer {
+  return updateObject(context, request, () => body, true);
+}
+
+/** `change` gets the object as the kind's API shows it and returns what shall be there instead. */
+export function updateObject(
+  context: ApiContext,
+  request: KindRequest,
+  change: (object: JsonObject) => unknown,
+  versionRequired = false,
+): Answer {
+  const { kind, resource } = request;
+  const dryRun = isDryRun(request);
+  const existing = findObject(context, request);
+  const update: Update = {
+    subresource: resource.subresource === 'status' ? 'status' : undefined,
+    versionRequired,
+  };
+  const object = changedObject(kind, existing.object, change(shown(kind, existing.object)), update);
+  if (object === existing.object) return { status: 200, text: textOf(kind, existing) };
+  const finished = metaText(object, 'deletionTimestamp') !== '' && finalizersOf(object).length === 0;
+  const text = save(context, kind, object, dryRun);
+  if (finished && !dryRun) context.store.delete(kind.collection, existing.namespace, existing.name);
+  return { status: 200, text };
+}
+
+/** Stores the object, unless it is a rehearsal; its text as it is then. */
+function save({ store }: ApiContext, kind: Kind, object: JsonObject, dryRun: boolean): string {
+  return dryRun ? JSON.stringify(shown(kind, object)) : textOf(kind, store.put(kind.collection, object));
+}
+
+export function deleteObject(context: ApiContext, request: KindRequest, options: unknown): Answer {
+  const { kind } = request;
+  const existing = findObject(context, request);
+  const dryRun = isDryRun(request, options);
+  checkPreconditions(kind, existing, asObject(asObject(options)['preconditions']));
+  const remaining = dryRun ? undefined : remove(context, kind, existing);
+  if (remaining) return { status: 200, text: textOf(kind, remaining) };
+  const details = {
+    name: existing.name,
+    ...(kind.group === '' ? {} : { group: kind.group }),
+    kind: kind.plural,
+    uid: metaText(existing.object, 'uid'),
+  };
+  const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+  return { status: 200, text: JSON.stringify(status) };
+}
+
+export function deleteCollection(context: ApiContext, request: KindRequest, options: unknown): Answer {
+  const { kind } = request;
+  const selection = parseSelection(request);
+  const dryRun = isDryRun(request, options);
+  const selected = context.store.list(kind.collection, selection.namespace).filter(selection.matches);
+  for (const stored of selected) if (!dryRun) remove(context, kind, stored);
+  const metadata = { resourceVersion: String(context.store.version) };
+  return { status: 200, text: listText(kind, metadata, selected) };
+}
+
+/** Deletes, or marks for deletion what finalizers hold back; that is returned. */
+function remove(context: ApiContext, kind: Kind, existing: StoredObject): StoredObject | undefined {
+  const { store, now } = context;
+  if (finalizersOf(existing.object).length > 0) {
+    if (metaText(existing.object, 'deletionTimestamp') !== '') return existing;
+    const deletionTimestamp = timestamp(now());
+    const metadata = { ...metadataOf(existing.object), deletionTimestamp, deletionGracePeriodSeconds: 0 };
+    return store.put(kind.collection, { ...existing.object, metadata });
+  }
+  if (kind === NAMESPACES) emptyNamespace(context, existing.name);
+  store.delete(kind.collection, existing.namespace, existing.name);
+  return undefined;
+}
+
+function emptyNamespace({ store }: ApiContext, namespace: string): void {
+  if (namespace === 'default') {
+    const message = `namespaces "${namespace}" is forbidden: this namespace may not be deleted`;
+    throw new ApiFailure(403, 'Forbidden', message, { subject: subjectOf(NAMESPACES, namespace) });
+  }
+  for (const { collection, namespaced } of KINDS) {
+    if (!namespaced) continue;
+    for (const { name } of store.list(collection, namespace)) store.delete(collection, namespace, name);
+  }
+}
+
+function checkPreconditions(kind: Kind, { object, name }: StoredObject, preconditions: JsonObject): void {
+  for (const [field, title] of [
+    ['uid', 'UID'],
+    ['resourceVersion', 'ResourceVersion'],
+  ] as const) {
+    const wanted = asString(preconditions[field]);
+    const found = metaText(object, field);
+    if (wanted === undefined || wanted === found) continue;
+    const why = `Precondition failed: ${title} in precondition: ${wanted}, ${title} in object meta: ${found}`;
+    throw conflict(subjectOf(kind, name), why);
+  }
+}
+
+/** From the query, or from the body of a deletion. */
+function isDryRun({ target }: KindRequest, options?: unknown): boolean {
+  const inBody = isObject(options) ? asArray(options['dryRun']) : [];
+  const values = [...target.query.getAll('dryRun').filter((value) => value !== ''), ...inBody];
+  const wrong = values.find((value) => value !== 'All');
+  if (wrong !== undefined)
+    throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
+  return values.length > 0;
+}
