@@ -61,7 +61,7 @@ export const TARGET_FLAGS = {
 };
 
 export const DRY_RUN_FLAG = {
-  'dry-run': Flags.boolean({ summary: 'let the server check the change, but store nothing' }),
+  'dry-run': Flags.boolean({ summary: 'let the server check the change, but store nothing', default: false }),
 };
 
 export const YES_FLAG = { yes: Flags.boolean({ char: 'y', summary: 'do not ask' }) };
