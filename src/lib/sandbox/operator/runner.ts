@@ -1,0 +1,350 @@
+import { ApiError, isStatus } from '../../cluster/api-error.ts';
+import { backoff, pause } from '../../cluster/retry.ts';
+import type { Cluster, ObjectRef } from '../../cluster/types.ts';
+import { messageOf } from '../../errors.ts';
+import type { Driver, Machine, MachineEvent, MachineSpec } from '../drivers/driver.ts';
+import { eventObject, type RunnerEvent } from './events.ts';
+import { CM_VERSION, CONFIG_MAPS, DP_VERSION, LABEL, DISPLAY_SECRETS_SELECTOR } from './resources.ts';
+import { EVENTS, OPERATED_VMS, REVISION, SECRETS, type OperatedVm, type RunnerPod } from './resources.ts';
+import { parseRunnerConfig, type RunnerConfig } from './runner-config.ts';
+import type { RunnerLog } from './runner-log.ts';
+import { runnerStep } from './runner-state.ts';
+import { runnerStatusOf, type StatusPatch } from './runner-status.ts';
+import { initialRunnerState } from './runner-types.ts';
+import type {
+  DisplayPassword,
+  RunnerEffect,
+  RunnerInput,
+  RunnerOutcome,
+  RunnerState,
+  RunnerTimer,
+} from './runner-types.ts';
+
+export interface RunnerOptions {
+  cluster: Cluster;
+  driver: Driver;
+  pod: RunnerPod;
+  /** The pod was found running: look for its machine instead of starting one. */
+  adopt: boolean;
+  /** The private folder of a VM's machine; it need not exist yet. */
+  machineFolder: (vmUid: string) => Promise<string>;
+  log: RunnerLog;
+}
+
+/** `abandoned`: ended by force or left alone, nothing was reported. */
+export type RunnerEnd = RunnerOutcome | 'abandoned';
+
+const START_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 10_000;
+
+/**
+ * One VM's runner: what runs in VM-Operator's runner pod. Feeds everything that happens, one after the other, to
+ * `runnerStep` and carries out what that says.
+ */
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #ref: ObjectRef;
+  readonly #stopping = new AbortController();
+  readonly #timers = new Map<RunnerTimer, NodeJS.Timeout>();
+  #vm: OperatedVm | undefined;
+  #state: RunnerState | undefined;
+  #machine: Machine | undefined;
+  #mounted: { text: string; secret: string } | undefined;
+  #annotations: Record<string, string> | undefined;
+  #queue: Promise<void> = Promise.resolve();
+  #finish: (end: RunnerEnd) => void = () => {};
+  /** Resolves when the runner's work is over; the machine has gone then, unless it was left alone. */
+  readonly ended: Promise<RunnerEnd>;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#ref = { namespace: options.pod.namespace, name: options.pod.vm };
+    this.ended = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+    this.#enqueue(() => this.#begin());
+    this.podChanged(options.pod);
+  }
+
+  /** Rereads the mounted ConfigMap and Secret when the pod's annotations say that they changed. */
+  podChanged({ annotations }: RunnerPod): void {
+    const known = this.#annotations;
+    if (known && [CM_VERSION, DP_VERSION, REVISION].every((name) => annotations[name] === known[name]))
+      return;
+    this.#annotations = annotations;
+    this.#enqueue(() => this.#reread());
+  }
+
+  /** Has the guest power down, and ends the machine when it has not done so in time. */
+  terminate(withinSeconds?: number): void {
+    this.#input({ type: 'terminate', withinSeconds });
+  }
+
+  /** Ends the machine now and reports nothing, as a runner that is killed. */
+  async kill(): Promise<void> {
+    this.#abandon();
+    await this.#queue;
+    try {
+      if (this.#machine) await within(CALL_TIMEOUT_MS, this.#machine.kill());
+    } catch (error) {
+      this.#log(`the machine cannot be ended: ${messageOf(error)}`);
+    }
+    this.#finish('abandoned');
+  }
+
+  /** Leaves the machine running for a later process of the sandbox. */
+  async detach(): Promise<void> {
+    this.#abandon();
+    await this.#queue;
+    this.#machine?.detach();
+    this.#finish('abandoned');
+  }
+
+  #abandon(): void {
+    this.#stopping.abort();
+    this.#clearTimers();
+  }
+
+  async #begin(): Promise<void> {
+    const { cluster, adopt } = this.#options;
+    this.#vm = await this.#persistently(() => cluster.get(OPERATED_VMS, this.#ref));
+    if (this.#vm === undefined) return this.#finish('failed');
+    this.#state = initialRunnerState(runnerStatusOf(this.#vm, new Date()), adopt);
+  }
+
+  async #reread(): Promise<void> {
+    const { cluster } = this.#options;
+    const read = await this.#persistently(async () => {
+      const selection = { namespace: this.#ref.namespace, labelSelector: this.#secretSelector() };
+      const [map, secrets] = await Promise.all([
+        cluster.get(CONFIG_MAPS, this.#ref),
+        cluster.list(SECRETS, selection),
+      ]);
+      return { text: map.text, secret: secrets.items[0] };
+    });
+    if (read === undefined) return;
+    const secret = read.secret && { password: read.secret.password, expiry: read.secret.expiry };
+    const mounted = { text: read.text, secret: JSON.stringify(secret ?? {}) };
+    if (mounted.text === this.#mounted?.text && mounted.secret === this.#mounted.secret) return;
+    this.#mounted = mounted;
+    await this.#configure(read.text, secret);
+  }
+
+  #secretSelector(): string {
+    return `${DISPLAY_SECRETS_SELECTOR},${LABEL.instance}=${this.#ref.name}`;
+  }
+
+  async #configure(text: string, secret: DisplayPassword | undefined): Promise<void> {
+    let config: RunnerConfig;
+    try {
+      config = parseRunnerConfig(text);
+    } catch (error) {
+      this.#log(`config.yaml is broken, the configuration stays as it is: ${messageOf(error)}`);
+      return;
+    }
+    this.#log(`configured for generation ${config.generation}`);
+    await this.#step({ type: 'configured', config, secret });
+  }
+
+  #input(input: RunnerInput): void {
+    this.#enqueue(() => this.#step(input));
+  }
+
+  #enqueue(task: () => Promise<void>): void {
+    this.#queue = this.#after(this.#queue, task);
+  }
+
+  async #after(previous: Promise<void>, task: () => Promise<void>): Promise<void> {
+    await previous;
+    if (this.#stopping.signal.aborted) return;
+    try {
+      await task();
+    } catch (error) {
+      this.#log(`runner: ${messageOf(error)}`);
+    }
+  }
+
+  async #step(input: RunnerInput): Promise<void> {
+    if (this.#state === undefined) return;
+    const { state, effects } = runnerStep(this.#state, input, new Date());
+    this.#state = state;
+    for (const effect of effects) {
+      if (this.#stopping.signal.aborted) return;
+      await this.#carryOut(effect);
+    }
+  }
+
+  async #carryOut(effect: RunnerEffect): Promise<void> {
+    switch (effect.type) {
+      case 'status':
+        return this.#writeStatus(effect.patch);
+      case 'event':
+        return this.#writeEvent(effect);
+      case 'start':
+        return this.#start(effect.config);
+      case 'adopt':
+        return this.#adopt(effect.config);
+      case 'setPassword':
+        return this.#call('set_password', (machine) =>
+          machine.setDisplayPassword(effect.password, undefined),
+        );
+      case 'setExpiry':
+        return this.#call('expire_password', (machine) =>
+          machine.setDisplayPassword(undefined, effect.expiry),
+        );
+      case 'tellAgent':
+        return this.#machine?.sendToAgent(effect.line);
+      case 'reset':
+        return this.#call('reset', (machine) => machine.reset());
+      case 'resize':
+        // A guest may take its time, or for ever, to give up a CPU.
+        void this.#resize(effect.cpus, effect.ramBytes);
+        return undefined;
+      case 'powerDown':
+        return this.#call('powerdown', (machine) => machine.powerDown());
+      case 'kill':
+        return this.#end();
+      case 'timer':
+        return this.#setTimer(effect.timer, effect.afterMs);
+      case 'log':
+        return this.#log(effect.line);
+      case 'finished':
+        this.#clearTimers();
+        return this.#finish(effect.outcome);
+    }
+  }
+
+  async #start(config: RunnerConfig): Promise<void> {
+    let starting: Promise<Machine> | undefined;
+    try {
+      starting = this.#options.driver.start(await this.#machineSpec(config), this.#onEvent);
+      this.#machine = await within(START_TIMEOUT_MS, starting);
+    } catch (error) {
+      this.#onEvent({ type: 'exited', cause: 'failed', message: `it cannot start: ${messageOf(error)}` });
+      // Should it come up after all, nobody wants it any more.
+      starting?.then((machine) => machine.kill()).catch(() => {});
+    }
+  }
+
+  async #adopt(config: RunnerConfig): Promise<void> {
+    try {
+      const spec = await this.#machineSpec(config);
+      this.#machine = await within(START_TIMEOUT_MS, this.#options.driver.adopt(spec, this.#onEvent));
+    } catch (error) {
+      this.#log(`the machine cannot be taken over: ${messageOf(error)}`);
+    }
+    this.#input({ type: this.#machine === undefined ? 'lost' : 'adopted' });
+  }
+
+  readonly #onEvent = (event: MachineEvent): void => this.#input({ type: 'machine', event });
+
+  async #machineSpec(config: RunnerConfig): Promise<MachineSpec> {
+    const uid = this.#vm?.uid ?? '';
+    return {
+      name: this.#ref.name,
+      namespace: this.#ref.namespace,
+      uid,
+      directory: await this.#options.machineFolder(uid),
+      maximumCpus: config.maximumCpus,
+      currentCpus: config.currentCpus,
+      maximumRamBytes: config.maximumRamBytes,
+      currentRamBytes: config.currentRamBytes,
+      spicePort: config.spicePort,
+      passwordProtected: config.hasDisplayPassword,
+      annotations: this.#vm?.annotations ?? {},
+    };
+  }
+
+  /** A machine that refuses is no reason to stop: VM-Operator, too, only notes it. */
+  async #call(name: string, call: (machine: Machine) => Promise<unknown>): Promise<void> {
+    if (this.#machine === undefined) return;
+    try {
+      await within(CALL_TIMEOUT_MS, call(this.#machine));
+      this.#log(`${name}: done`);
+    } catch (error) {
+      this.#log(`${name} failed: ${messageOf(error)}`);
+    }
+  }
+
+  async #resize(cpus: number, ramBytes: number): Promise<void> {
+    try {
+      const size = await this.#machine?.resize(cpus, ramBytes);
+      if (size !== undefined) this.#onEvent({ type: 'resized', ...size });
+    } catch (error) {
+      this.#log(`resize failed: ${messageOf(error)}`);
+    }
+  }
+
+  /** `exited` follows from the driver; should the machine not end, the runner does. */
+  async #end(): Promise<void> {
+    try {
+      if (this.#machine) await within(CALL_TIMEOUT_MS, this.#machine.kill());
+    } catch (error) {
+      this.#onEvent({ type: 'exited', cause: 'host', message: messageOf(error) });
+    }
+  }
+
+  #setTimer(timer: RunnerTimer, afterMs: number): void {
+    clearTimeout(this.#timers.get(timer));
+    this.#timers.set(
+      timer,
+      setTimeout(() => this.#input({ type: 'timer', timer }), afterMs),
+    );
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  async #writeStatus(status: StatusPatch): Promise<void> {
+    const { cluster } = this.#options;
+    const patch = { type: 'merge', body: { status } } as const;
+    await this.#persistently(() => cluster.patch(OPERATED_VMS, this.#ref, patch, { subresource: 'status' }));
+  }
+
+  async #writeEvent(event: RunnerEvent): Promise<void> {
+    const vm = this.#vm;
+    if (vm === undefined) return;
+    const object = eventObject(vm, event, new Date());
+    await this.#persistently(() => this.#options.cluster.create(EVENTS, vm.namespace, object));
+  }
+
+  /** Tries again until the server answers; undefined when it refuses for good, or the runner ends. */
+  async #persistently<T>(call: () => Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#stopping;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await call();
+      } catch (error) {
+        if (isStatus(error, 404)) return undefined;
+        this.#log(`the API server: ${messageOf(error)}`);
+        if (isRefusal(error)) return undefined;
+        await pause(backoff(attempt), signal);
+      }
+    }
+    return undefined;
+  }
+
+  #log(line: string): void {
+    this.#options.log.append(line, new Date());
+  }
+}
+
+/** An answer that does not change by asking again. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && error.status.code < 500 && ![409, 429].includes(error.status.code);
+}
+
+/** Rejects when the promise takes longer; what it does goes on. */
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${milliseconds / 1000} s`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
