@@ -47,7 +47,7 @@ for (const file of files) {
 
 async function readmeText(): Promise<string> {
   const rows = Object.entries(classes)
-    .filter(([, command]) => command.hidden !== true)
+    .filter(([, command]) => !command.hidden)
     .map(([id, { summary, args }]) => {
       const names = Object.entries(args ?? {}).map(
         ([name, arg]) => name.toUpperCase() + (arg.multiple ? '...' : ''),
@@ -69,7 +69,7 @@ async function manifestText(): Promise<string> {
   const commands: Record<string, unknown> = {};
   for (const [id, command] of Object.entries(classes)) {
     command.id = id;
-    commands[id] = await cacheCommand(module.default, { name: 'vmop', alias: 'vmop', type: 'core' }, true);
+    commands[id] = await cacheCommand(command, { name: 'vmop', alias: 'vmop', type: 'core' }, true);
   }
   return `${JSON.stringify({ commands, version }, undefined, 2)}\n`;
 }
