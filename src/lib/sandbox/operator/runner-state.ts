@@ -67,6 +67,7 @@ function configured(draft: RunnerDraft, config: RunnerConfig, secret: DisplayPas
   });
   if (state.phase === 'new') begin(draft, config);
   else if (state.phase === 'held' && config.currentCpus > 1) start(draft, config);
+  else if (state.phase === 'starting') resize(draft, previous, config);
   else if (state.phase === 'created' || state.phase === 'running') reconfigure(draft, previous, config);
 }
 
@@ -91,14 +92,17 @@ function hold(draft: RunnerDraft, config: RunnerConfig): void {
 
 function reconfigure(draft: RunnerDraft, previous: RunnerConfig | undefined, config: RunnerConfig): void {
   if (config.resetCounter > (previous?.resetCounter ?? 0)) draft.effect({ type: 'reset' });
-  const { currentCpus: cpus, currentRamBytes: ramBytes } = config;
-  if (cpus !== previous?.currentCpus || ramBytes !== previous.currentRamBytes) {
-    draft.effect({ type: 'resize', cpus, ramBytes });
-  }
+  resize(draft, previous, config);
   if (draft.state.phase === 'running') applyPassword(draft);
   reportUser(draft);
   // Whatever the change was about, the agent is told again.
   if (draft.holds('VmopAgentConnected')) tellAgent(draft, config);
+}
+
+function resize(draft: RunnerDraft, previous: RunnerConfig | undefined, config: RunnerConfig): void {
+  const { currentCpus: cpus, currentRamBytes: ramBytes } = config;
+  if (cpus === previous?.currentCpus && ramBytes === previous.currentRamBytes) return;
+  draft.effect({ type: 'resize', cpus, ramBytes });
 }
 
 /** RunnerStarted: everything that a previous run left is taken back. */

@@ -1,4 +1,4 @@
-import { asArray, asObject } from '../../../../src/lib/cluster/parse.ts';
+import { asArray, asStrings } from '../../../../src/lib/cluster/parse.ts';
 import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { CONDITIONS } from '../../../../src/lib/vm/types.ts';
 import type { MachineEvent } from '../../../../src/lib/sandbox/drivers/driver.ts';
@@ -107,10 +107,10 @@ export class RunnerTrace {
   /** The conditions that are new, as `type=status/reason`. */
   #note(conditions: unknown[]): string[] {
     return conditions.flatMap((condition) => {
-      const { type, status, reason } = asObject(condition);
+      const { type = '', status, reason } = asStrings(condition);
       const text = `${status}/${reason}`;
-      if (this.#conditions.get(String(type)) === text) return [];
-      this.#conditions.set(String(type), text);
+      if (this.#conditions.get(type) === text) return [];
+      this.#conditions.set(type, text);
       return [`${type}=${text}`];
     });
   }

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { loadKubeconfig, openCluster, type Cluster, type Identity } from '../cluster/index.ts';
+import { startApi, type PolicyRule, type RunningApi } from './api/index.ts';
+import type { Driver } from './drivers/driver.ts';
+import { kubeconfigText } from './kubeconfig.ts';
+import { startOperator, type Operator } from './operator/index.ts';
+import { podLogText } from './pod-log.ts';
+
+export interface LocalUser extends Identity {
+  /** Default: a new one. */
+  token?: string | undefined;
+}
+
+export interface LocalClusterOptions {
+  /** Private (0700); gets the kubeconfig of each user. */
+  folder: string;
+  /** Where objects survive; undefined: in memory only. */
+  apiFolder: string | undefined;
+  /** undefined: any free one. */
+  port: number | undefined;
+  /** By the name of their kubeconfig file. */
+  users: Record<string, LocalUser>;
+  rules: PolicyRule[];
+  driver: Driver;
+  machinesFolder: string;
+  /** One line for the sandbox's own log. */
+  log: (line: string) => void;
+}
+
+/** A cluster on this machine: API and operator, in this process. */
+export interface LocalCluster {
+  readonly api: RunningApi;
+  /** With all rights. */
+  readonly admin: Cluster;
+  /** Path of a user's kubeconfig. */
+  kubeconfigOf(file: string): string;
+  /** See `Operator.stop`. */
+  stop(machines: Parameters<Operator['stop']>[0]): Promise<void>;
+}
+
+const OPERATOR = 'operator.kubeconfig';
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Rejects when the port is taken or the folder is unusable; nothing is left running then. */
+export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
+  const { folder, apiFolder, port, rules, driver, machinesFolder, log } = options;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const users = Object.entries<LocalUser>({
+    ...options.users,
+    [OPERATOR]: { username: 'system:serviceaccount:default:vm-operator', groups: ['system:masters'] },
+  }).map(([file, { token = newToken(), ...identity }]) => ({ file, token, identity }));
+  let operator: Operator | undefined;
+  const api = await startApi({
+    ...(apiFolder === undefined ? {} : { directory: apiFolder }),
+    ...(port === undefined ? {} : { port }),
+    tokens: Object.fromEntries(users.map(({ token, identity }) => [token, identity])),
+    rules,
+    podLog: async (namespace, name, query) => {
+      const lines = operator?.logOf({ namespace, name })?.lines();
+      return lines && podLogText(lines, query, new Date());
+    },
+  });
+  let admin: Cluster | undefined;
+  try {
+    for (const { file, token, identity } of users) {
+      const text = kubeconfigText({ url: api.url, caPem: api.caPem, userName: identity.username, token });
+      await writePrivate(path.join(folder, file), text);
+    }
+    admin = openCluster(loadKubeconfig({ env: {}, file: path.join(folder, OPERATOR) }), {
+      userAgent: 'vmop-sandbox',
+      timeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    operator = await startOperator({ cluster: admin, driver, machinesFolder, log });
+  } catch (error) {
+    admin?.close();
+    await api.close();
+    throw error;
+  }
+  const running = { admin, operator };
+  return {
+    api,
+    admin,
+    kubeconfigOf: (file) => path.join(folder, file),
+    async stop(machines) {
+      await running.operator.stop(machines);
+      running.admin.close();
+      await api.close();
+    },
+  };
+}
+
+export function newToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** Whole or not at all, readable by its owner only. */
+export async function writePrivate(file: string, text: string): Promise<void> {
+  const unfinished = `${file}.${process.pid}`;
+  await writeFile(unfinished, text, { mode: 0o600 });
+  await rename(unfinished, file);
+}
