@@ -1,0 +1,259 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { VmopError, messageOf } from '../../errors.ts';
+import { sanitize, truncate } from '../../text.ts';
+import { onProcessEnd } from '../exit-guard.ts';
+import { createPrivateFile, type PrivateFile } from '../private-file.ts';
+import { isPresentable, LineSplitter, parseViewerLine, type ViewerEvent } from './debug-output.ts';
+import { FILE_PLACE, type ViewerPlan } from './detect.ts';
+import type { Environment } from './platform.ts';
+
+export interface LaunchOptions {
+  /** Ends the viewer (TERM, after 2 s KILL); with `detach` only until `launchViewer` resolves. */
+  signal: AbortSignal;
+  /** The viewer shall outlive this process: nothing is heard from it but its end. */
+  detach?: boolean | undefined;
+  /** Events of a viewer whose output can be understood, in order. */
+  onEvent?: ((event: ViewerEvent) => void) | undefined;
+  env: Environment;
+}
+
+export interface ViewerEnd {
+  /** Says nothing about the session: remote-viewer ends with 0 after nearly everything. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** It was ended from here. */
+  stopped: boolean;
+}
+
+export interface RunningViewer {
+  pid: number;
+  /** Resolves when the process is gone and what it left is tidied; never rejects. */
+  ended: Promise<ViewerEnd>;
+  /** The last lines that it wrote and that may be shown, sanitized. */
+  output(): readonly string[];
+  /** TERM, after 2 s KILL. */
+  stop(): Promise<ViewerEnd>;
+}
+
+const KILL_AFTER_MS = 2000;
+/** How long a viewer that shall be left alone may take to read its file. */
+const READ_FILE_WITHIN_MS = 10_000;
+const READ_FILE_POLL_MS = 50;
+/** How long the last output of a viewer that has ended is waited for. */
+const DRAIN_MS = 500;
+const KEPT_LINES = 50;
+const LONGEST_KEPT_LINE = 500;
+
+/**
+ * Starts a viewer and hands it the connection file, on stdin or in a private file that is gone as soon as it was
+ * read, at the latest with the viewer or with this process. For `input: 'file'` the text should say
+ * `delete-this-file`. Errors: `console` when it cannot be started; the signal's reason.
+ */
+export async function launchViewer(
+  plan: ViewerPlan,
+  connectionFile: string,
+  options: LaunchOptions,
+): Promise<RunningViewer> {
+  options.signal.throwIfAborted();
+  const file = plan.input === 'file' ? await createPrivateFile('console.vv', connectionFile) : undefined;
+  try {
+    const place = file && (await pathFor(plan, file.path));
+    const viewer = new ViewerProcess(plan, viewerArguments(plan, place, options), file, options);
+    await viewer.started();
+    viewer.feed(connectionFile);
+    if (options.detach === true) await viewer.release();
+    return viewer;
+  } catch (error) {
+    await file?.remove();
+    throw error;
+  }
+}
+
+/** The arguments in full; `place` stands where the plan says `{file}`. */
+export function viewerArguments(
+  plan: ViewerPlan,
+  place: string | undefined,
+  { detach = false }: Pick<LaunchOptions, 'detach'>,
+): string[] {
+  const debug = plan.output === 'remote-viewer' && !detach ? ['--debug'] : [];
+  const args = plan.args.map((argument) =>
+    place === undefined ? argument : argument.replaceAll(FILE_PLACE, () => place),
+  );
+  return [...plan.launcherArgs, ...debug, ...args];
+}
+
+/** The viewer's environment. Where GLib finds no session bus it starts one, which would outlive the viewer. */
+export function viewerEnvironment(env: Environment): NodeJS.ProcessEnv {
+  const { DBUS_SESSION_BUS_ADDRESS: bus, XDG_RUNTIME_DIR: runtime } = env;
+  const hasBus = Boolean(bus) || (Boolean(runtime) && existsSync(`${runtime}/bus`));
+  return hasBus || process.platform !== 'linux' ? env : { ...env, DBUS_SESSION_BUS_ADDRESS: 'disabled:' };
+}
+
+async function pathFor(plan: ViewerPlan, file: string): Promise<string> {
+  if (plan.pathStyle === 'native') return file;
+  try {
+    return (await promisify(execFile)('wslpath', ['-w', file])).stdout.trim();
+  } catch (error) {
+    throw new VmopError(
+      'console',
+      `wslpath gives no Windows path for ${plan.name}: ${sanitize(messageOf(error))}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+class ViewerProcess implements RunningViewer {
+  readonly ended: Promise<ViewerEnd>;
+  readonly #name: string;
+  readonly #child: ChildProcess;
+  readonly #file: PrivateFile | undefined;
+  readonly #signal: AbortSignal;
+  readonly #lines: string[] = [];
+  readonly #onAbort = (): void => void this.stop();
+  readonly #forget: () => void;
+  #stopped = false;
+
+  constructor(
+    plan: ViewerPlan,
+    args: string[],
+    file: PrivateFile | undefined,
+    { signal, detach = false, onEvent = () => {}, env }: LaunchOptions,
+  ) {
+    this.#name = plan.name;
+    this.#file = file;
+    this.#signal = signal;
+    const understood = plan.output === 'remote-viewer';
+    const stdin = plan.input === 'stdin' ? 'pipe' : 'ignore';
+    const stdout = understood && !detach ? 'pipe' : 'ignore';
+    const stderr = detach ? 'ignore' : 'pipe';
+    this.#child = spawn(plan.command, args, {
+      stdio: [stdin, stdout, stderr],
+      env: viewerEnvironment(env),
+      // A group of its own: Ctrl-C in the terminal is for vmop, which ends the viewer in order.
+      detached: process.platform !== 'win32' || detach,
+    });
+    const notice = (line: string): void => {
+      const event = understood ? parseViewerLine(line) : undefined;
+      if (event === undefined) return;
+      if (event.type === 'linking') void file?.remove();
+      onEvent(event);
+    };
+    readLines(this.#child.stdout, notice);
+    readLines(this.#child.stderr, (line) => {
+      if (isPresentable(line)) this.#keep(line);
+      notice(line);
+    });
+    this.#forget = onProcessEnd(() => this.#kill('SIGTERM'));
+    this.ended = this.#untilEnded();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  output(): readonly string[] {
+    return this.#lines;
+  }
+
+  /** Resolves when the process is there. */
+  async started(): Promise<void> {
+    if (this.#child.pid !== undefined) return;
+    const [error] = await once(this.#child, 'error');
+    await this.ended;
+    throw new VmopError('console', `${this.#name} cannot be started: ${sanitize(messageOf(error))}`, {
+      cause: error,
+    });
+  }
+
+  /** Hands over what the viewer reads on stdin. A viewer that dies before it has read says more by its end. */
+  feed(text: string): void {
+    this.#child.stdin?.on('error', () => {}).end(text);
+  }
+
+  /** Lets the viewer go on alone, once it has the connection file. */
+  async release(): Promise<void> {
+    const { stdin } = this.#child;
+    if (stdin && !stdin.closed) await Promise.race([once(stdin, 'close'), this.ended]);
+    await this.#untilFileIsRead();
+    await this.#file?.remove();
+    this.#letGo();
+    this.#child.unref();
+    this.#signal.throwIfAborted();
+  }
+
+  async stop(): Promise<ViewerEnd> {
+    this.#stopped = true;
+    this.#kill('SIGTERM');
+    const killer = setTimeout(() => this.#kill('SIGKILL'), KILL_AFTER_MS);
+    const end = await this.ended;
+    clearTimeout(killer);
+    return end;
+  }
+
+  async #untilEnded(): Promise<ViewerEnd> {
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+      this.#child.once('exit', (...end) => resolve(end));
+      this.#child.on('error', () => {
+        if (this.#child.pid === undefined) resolve([null, null]);
+      });
+    });
+    // Whatever it started may hold its pipes open for ever.
+    const drained = AbortSignal.timeout(DRAIN_MS);
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream && !stream.closed)
+        await once(stream, 'close', { signal: drained }).catch(() => stream.destroy());
+    }
+    this.#letGo();
+    await this.#file?.remove();
+    return { code, signal, stopped: this.#stopped };
+  }
+
+  async #untilFileIsRead(): Promise<void> {
+    if (this.#file === undefined) return;
+    const { path } = this.#file;
+    const limit = AbortSignal.any([this.#signal, AbortSignal.timeout(READ_FILE_WITHIN_MS)]);
+    while (!limit.aborted && this.#isRunning() && existsSync(path)) {
+      await sleep(READ_FILE_POLL_MS, undefined, { signal: limit }).catch(() => {});
+    }
+  }
+
+  #keep(line: string): void {
+    this.#lines.push(truncate(sanitize(line), LONGEST_KEPT_LINE));
+    if (this.#lines.length > KEPT_LINES) this.#lines.shift();
+  }
+
+  #letGo(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#forget();
+  }
+
+  #isRunning(): boolean {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  #kill(signal: NodeJS.Signals): void {
+    if (!this.#isRunning()) return;
+    try {
+      // The whole group: a script that starts the viewer would leave it behind.
+      if (process.platform !== 'win32') process.kill(-this.pid, signal);
+      else this.#child.kill(signal);
+    } catch {
+      // It ended just now.
+    }
+  }
+}
+
+function readLines(stream: Readable | null, onLine: (line: string) => void): void {
+  if (stream === null) return;
+  const lines = new LineSplitter(onLine);
+  stream.on('data', (chunk: Buffer) => lines.write(chunk));
+  stream.on('end', () => lines.end());
+}
