@@ -9,6 +9,8 @@ export interface PodLogQuery {
   container?: string;
   tailLines?: number;
   sinceSeconds?: number;
+  /** Each line begins with its time. */
+  timestamps?: boolean;
 }
 
 /** The log's text; undefined: there is none (404). */

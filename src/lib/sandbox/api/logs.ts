@@ -14,6 +14,7 @@ export async function readPodLog(context: ApiContext, request: KindRequest): Pro
     ...(container ? { container } : {}),
     ...(tailLines === undefined ? {} : { tailLines }),
     ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+    timestamps: query.get('timestamps') === 'true',
   });
   if (text === undefined) throw new ApiFailure(404, 'NotFound', `the pod "${name}" has no log`);
   return { status: 200, text: lastLines(text, tailLines), contentType: 'text/plain' };
