@@ -1,0 +1,144 @@
+import { VmopError, type ErrorCode } from '../errors.ts';
+import { sanitize } from '../text.ts';
+import { condition, consoleUse, phaseOf, startObstacle, wantedUser } from '../vm/state.ts';
+import type { Permission, Vm, VmPool } from '../vm/types.ts';
+
+/** What must be open for a console, in the order in which VM-Operator asks. */
+export type GateName = 'running' | 'permission' | 'inUse' | 'login';
+
+interface GateBase {
+  name: GateName;
+  /** Why it is open or shut; names from the object are sanitized. */
+  sentence: string;
+}
+
+export type ConsoleGate =
+  | (GateBase & { open: true })
+  /** `hint`: what opens it. */
+  | (GateBase & { open: false; code: ErrorCode; hint: string });
+
+/** Who wants the console. */
+export interface ConsoleAsker {
+  /** As VM-Operator names the user. */
+  name: string;
+  permissions: ReadonlySet<Permission>;
+  /** `--take`: end somebody else's console. */
+  take: boolean;
+  /** The assignment's pool; undefined when there is none or it is unknown. */
+  pool?: VmPool | undefined;
+}
+
+/**
+ * All four gates. Like VM-Operator, except that a console in use by somebody else is taken over only when asked for,
+ * also by those who may.
+ */
+export function consoleGates(vm: Vm, asker: ConsoleAsker): ConsoleGate[] {
+  return [runningGate(vm), permissionGate(vm, asker), inUseGate(vm, asker), loginGate(vm, asker)];
+}
+
+/** The error for the first gate that is shut; undefined when all are open. */
+export function gateError(vm: Vm, gates: readonly ConsoleGate[]): VmopError | undefined {
+  const shut = gates.find((gate) => !gate.open);
+  if (shut === undefined || shut.open) return undefined;
+  return new VmopError(shut.code, shut.sentence, { hint: shut.hint, vm: vm.name });
+}
+
+function runningGate(vm: Vm): ConsoleGate {
+  const name = 'running';
+  const phase = phaseOf(vm);
+  const sentence = `${vm.name} is ${phase}`;
+  if (phase === 'running') return { name, open: true, sentence };
+  const hint =
+    phase === 'starting'
+      ? (startObstacle(vm) ?? `vmop wait ${vm.name} --for running`)
+      : phase === 'stopping'
+        ? `vmop restart ${vm.name}`
+        : `vmop start ${vm.name}`;
+  return { name, open: false, sentence, code: 'state', hint };
+}
+
+function permissionGate(vm: Vm, { name: user, permissions }: ConsoleAsker): ConsoleGate {
+  const name = 'permission';
+  const held = (['accessConsole', 'takeConsole'] as const).filter((one) => permissions.has(one));
+  if (held.length > 0) return { name, open: true, sentence: `${user} holds ${held.join(' and ')}` };
+  return {
+    name,
+    open: false,
+    sentence: `${user} holds neither accessConsole nor takeConsole on ${vm.name}`,
+    code: 'forbidden',
+    hint: `an administrator can change that: vmop permissions grant ${vm.name} --user ${user} --may accessConsole`,
+  };
+}
+
+function inUseGate(vm: Vm, { name: me, permissions, take }: ConsoleAsker): ConsoleGate {
+  const name = 'inUse';
+  const { connected, user, client, since } = consoleUse(vm);
+  if (!connected) return { name, open: true, sentence: 'nobody is connected' };
+  const from = client === undefined ? '' : ` from ${sanitize(client)}`;
+  const time = since === undefined ? '' : ` since ${since.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const circumstances = `${from}${time}`;
+  if (user === me) {
+    return {
+      name,
+      open: true,
+      sentence: `your own console is connected${circumstances}, and will be closed`,
+    };
+  }
+  const who = user === undefined ? 'somebody' : sanitize(user);
+  const sentence = `${who} is connected to ${vm.name}${circumstances}`;
+  const mayTake = permissions.has('takeConsole');
+  if (take && mayTake) return { name, open: true, sentence: `${sentence}, and will be disconnected` };
+  if (take) {
+    const hint = `ask ${who} to leave, or an administrator for the permission`;
+    return {
+      name,
+      open: false,
+      sentence: `${sentence}, and ${me} does not hold takeConsole`,
+      code: 'forbidden',
+      hint,
+    };
+  }
+  const hint = mayTake
+    ? `vmop console ${vm.name} --take disconnects ${user === undefined ? 'them' : who}`
+    : `ask ${who} to leave`;
+  return { name, open: false, sentence, code: 'conflict', hint };
+}
+
+function loginGate(vm: Vm, { name: me, permissions, pool }: ConsoleAsker): ConsoleGate {
+  const name = 'login';
+  const login = condition(vm, 'UserLoggedIn');
+  const present = vm.status.loggedInUser;
+  if (permissions.has('takeConsole')) {
+    return { name, open: true, sentence: 'who holds takeConsole needs no log-in on the guest' };
+  }
+  if (login?.reason === 'NotRequested') return { name, open: true, sentence: 'no log-in is asked for' };
+  if (present === me) return { name, open: true, sentence: `${me} is logged in on the guest` };
+  const shut = (sentence: string, hint: string): ConsoleGate => ({
+    name,
+    open: false,
+    sentence,
+    code: 'state',
+    hint,
+  });
+  if (present !== undefined) {
+    return shut(
+      `${sanitize(present)} is logged in on ${vm.name}, and a console is for the user who is`,
+      `vmop login ${vm.name} --user ${me}, once ${sanitize(present)} has finished`,
+    );
+  }
+  const wanted = wantedUser(vm, pool);
+  if (wanted === undefined) {
+    return shut(
+      `the guest of ${vm.name} has not settled who is logged in`,
+      `vmop why ${vm.name} login tells more`,
+    );
+  }
+  const user = sanitize(wanted);
+  const hint =
+    login?.reason === 'VmopAgentDisconnected'
+      ? `no agent has answered: vmop why ${vm.name} login tells more`
+      : wanted === me
+        ? `vmop wait ${vm.name} --for login=${me}`
+        : `vmop login ${vm.name} --user ${me}`;
+  return shut(`${user} is to be logged in on ${vm.name}, and is not yet`, hint);
+}
