@@ -5,11 +5,11 @@ import {
   checkedProxy,
   hostInUrl,
   proxyUrl,
-  refusal,
   type Endpoint,
   type Given,
   type LocalEndpoint,
 } from './address.ts';
+import { checkedCertificates, checkedSubject } from './certificates.ts';
 import { keyFileGroup } from './key-file.ts';
 
 export interface ConnectionRequest {
@@ -57,7 +57,7 @@ function networkKeys({ host, port, tls, proxy }: Endpoint): Record<string, strin
     host: hostInUrl(checkedHost(host)),
     // With both ports in the file the viewer would speak plain text: only one is ever written.
     [tls === undefined ? 'port' : 'tls-port']: checkedPort(port),
-    ca: ca && certificates(ca),
+    ca: ca && checkedCertificates(ca),
     'host-subject': hostSubject && checkedSubject(hostSubject),
     proxy: proxy && proxyUrl(checkedProxy(proxy)),
   };
@@ -68,19 +68,6 @@ function localKeys({ unixPath }: LocalEndpoint): Record<string, string> {
     throw new VmopError('console', `${JSON.stringify(unixPath)} is not the path of a socket`);
   }
   return { 'unix-path': unixPath };
-}
-
-/** The certificates of a PEM text and nothing else: a private key beside them must not get into the file. */
-function certificates(given: Given): string {
-  const blocks = given.value.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g);
-  if (blocks === null) throw refusal(given, 'holds no certificate in PEM form');
-  return `${blocks.map((block) => block.replaceAll('\r', '')).join('\n')}\n`;
-}
-
-function checkedSubject(given: Given): string {
-  const subject = given.value.replace(/,\s+/g, ',');
-  if (/^[A-Za-z0-9.]+=[^\p{Cc}]+$/u.test(subject)) return subject;
-  throw refusal(given, 'is not the subject of a certificate, such as O=vm,CN=desktop');
 }
 
 /** Control characters and marks that turn the direction of writing: they would forge what the window shows. */
