@@ -24,8 +24,14 @@ const BASE_RULES: readonly PolicyRule[] = [
   {
     subjects: { groups: [AUTHENTICATED] },
     verbs: ['create'],
-    apiGroups: ['authentication.k8s.io', 'authorization.k8s.io'],
-    resources: ['selfsubjectreviews', 'selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
+    apiGroups: ['authentication.k8s.io'],
+    resources: ['selfsubjectreviews'],
+  },
+  {
+    subjects: { groups: [AUTHENTICATED] },
+    verbs: ['create'],
+    apiGroups: ['authorization.k8s.io'],
+    resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
   },
 ];
 

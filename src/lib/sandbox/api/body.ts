@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { decodeProtobuf, PROTOBUF_TYPE } from './protobuf.ts';
 import { badRequest, bodyTooLarge, unsupportedMediaType } from './status.ts';
 
 export const JSON_TYPE = 'application/json';
@@ -9,8 +10,8 @@ export function mediaType(request: IncomingMessage): string | undefined {
   return request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
 }
 
-/** The whole body as text. Throws a 413 as soon as it is too large. */
-export async function readBody(request: IncomingMessage, limit: number): Promise<string> {
+/** The whole body. Throws a 413 as soon as it is too large. */
+export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limit) throw bodyTooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
@@ -20,26 +21,23 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
     if (size > limit) throw bodyTooLarge(limit);
     chunks.push(bytes);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
-/** An object's body in JSON or YAML. Throws 400 and 415. */
-export async function parseBody(type: string | undefined, text: string): Promise<unknown> {
-  switch (type ?? JSON_TYPE) {
-    case JSON_TYPE:
-      return parseJsonBody(text);
-    case YAML_TYPE:
-      return parseYamlBody(text);
-    default:
-      throw unsupportedMediaType([JSON_TYPE, YAML_TYPE]);
-  }
+/** An object's body in JSON or YAML, or in the binary form where kubectl uses it. Throws 400 and 415. */
+export async function parseBody(type: string | undefined, body: Buffer): Promise<unknown> {
+  if (type === undefined || type === JSON_TYPE) return parseJsonBody(body.toString('utf8'));
+  if (type === YAML_TYPE) return parseYamlBody(body.toString('utf8'));
+  const object = type === PROTOBUF_TYPE ? decodeProtobuf(body) : undefined;
+  if (object === undefined) throw unsupportedMediaType([JSON_TYPE, YAML_TYPE]);
+  return object;
 }
 
-export function parseJsonBody(text: string): unknown {
+export function parseJsonBody(text: string, failure = 'the body is not JSON'): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw badRequest(`the body is not JSON: ${position(error)}`);
+    throw badRequest(`${failure}: ${position(error)}`);
   }
 }
 

@@ -135,10 +135,10 @@ async function answerKind(context: ApiContext, request: ApiRequest, of: KindRequ
     case 'PUT':
       return replaceObject(context, of, await parseBody(type, await readBody(message, maxBodyBytes)));
     case 'PATCH':
-      return patchObject(context, of, type ?? '', await readBody(message, maxBodyBytes));
+      return patchObject(context, of, type ?? '', String(await readBody(message, maxBodyBytes)));
     case 'DELETE': {
-      const text = await readBody(message, maxBodyBytes);
-      const options = text.trim() === '' ? {} : await parseBody(type, text);
+      const body = await readBody(message, maxBodyBytes);
+      const options = body.length === 0 ? {} : await parseBody(type, body);
       return resource.name === undefined
         ? deleteCollection(context, of, options)
         : deleteObject(context, of, options);

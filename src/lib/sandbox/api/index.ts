@@ -94,7 +94,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
 
 function addDefaultNamespace({ store, now }: ApiContext): void {
   if (store.get(NAMESPACES.collection, '', 'default')) return;
-  const body = { metadata: { name: 'default', labels: { 'kubernetes.io/metadata.name': 'default' } } };
+  const body = { metadata: { name: 'default' } };
   const creation = { namespace: undefined, now: timestamp(now()), uid: crypto.randomUUID(), suffix: '' };
   store.put(NAMESPACES.collection, newObject(NAMESPACES, body, creation));
 }

@@ -11,7 +11,8 @@ import {
   VM_POOL_COLUMNS,
   type Column,
 } from './columns.ts';
-import { renameEventFields, toCoreEvent, toNewEvent } from './events.ts';
+import { checkedEvent, renameEventFields, toCoreEvent, toNewEvent } from './events.ts';
+import { labelsOf, metadataOf, metaText } from './metadata.ts';
 import { normalizeSecret } from './secrets.ts';
 import type { Schema } from './schema.ts';
 import {
@@ -90,6 +91,10 @@ export const NAMESPACES: Kind = {
   selectableFields: ['status.phase'],
   columns: NAMESPACE_COLUMNS,
   complete: (object) => ({ ...object, spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } }),
+  normalize: (object) => {
+    const labels = { ...labelsOf(object), 'kubernetes.io/metadata.name': metaText(object, 'name') };
+    return { ...object, metadata: { ...metadataOf(object), labels } };
+  },
 };
 
 export const PODS: Kind = {
@@ -143,6 +148,7 @@ export const KINDS: readonly Kind[] = [
     shortNames: ['ev'],
     collection: 'events',
     schema: EVENT_SCHEMA,
+    normalize: checkedEvent,
     selectableFields: [
       ...REFERENCE_FIELDS.map((field) => `involvedObject.${field}`),
       'reason',
@@ -163,6 +169,7 @@ export const KINDS: readonly Kind[] = [
     shortNames: ['ev'],
     collection: 'events',
     schema: NEW_EVENT_SCHEMA,
+    normalize: checkedEvent,
     selectableFields: [
       ...REFERENCE_FIELDS.map((field) => `regarding.${field}`),
       'reason',

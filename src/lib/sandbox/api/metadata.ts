@@ -86,8 +86,11 @@ export function validateMetadata(metadata: JsonObject): FieldError[] {
   for (const value of Object.values(stringMap(metadata['labels'], 'labels'))) {
     if (value.length <= 63 && matches(LABEL_VALUE, value)) continue;
     const rule =
-      `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', ` +
-      `at most 63 of them, and must start and end with an alphanumeric character (regex used for validation is '${LABEL_VALUE}')`;
+      value.length > 63
+        ? 'must be no more than 63 characters'
+        : `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must ` +
+          `start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', ` +
+          `regex used for validation is '${LABEL_VALUE}')`;
     errors.push({ field: 'metadata.labels', ...badValue(value, rule) });
   }
   return errors;

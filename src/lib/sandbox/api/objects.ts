@@ -19,6 +19,7 @@ export interface Creation {
   uid: string;
   /** Follows a `generateName`. */
   suffix: string;
+  managedFields?: JsonObject[] | undefined;
 }
 
 /** What is stored for a body sent for creation. Throws 400 and 422. */
@@ -41,6 +42,7 @@ export function newObject(kind: Kind, body: unknown, creation: Creation): JsonOb
       uid: creation.uid,
       creationTimestamp: creation.now,
       ...(kind.hasGeneration ? { generation: 1 } : {}),
+      ...(creation.managedFields ? { managedFields: creation.managedFields } : {}),
     },
     ...rest,
     ...(kind.hasStatus || status === undefined ? {} : { status }),
@@ -51,7 +53,9 @@ export function newObject(kind: Kind, body: unknown, creation: Creation): JsonOb
 export interface Update {
   subresource: 'status' | undefined;
   /** A PUT of a custom resource must say which version it replaces; a patch need not. */
-  versionRequired: boolean;
+  versionRequired?: boolean;
+  /** Who owns what now; undefined: as before. */
+  managedFields?: JsonObject[] | undefined;
 }
 
 /**
@@ -60,7 +64,12 @@ export interface Update {
  */
 export function changedObject(kind: Kind, existing: JsonObject, body: unknown, update: Update): JsonObject {
   const object = checkedBody(kind, body);
-  const metadata = { ...writableMetadata(object['metadata']), ...serverMetadata(existing) };
+  const { managedFields } = update;
+  const metadata = {
+    ...writableMetadata(object['metadata']),
+    ...serverMetadata(existing),
+    ...(managedFields ? { managedFields } : {}),
+  };
   checkIdentity(kind, existing, object, update);
   const old = shown(kind, existing);
   const candidate = finished(
@@ -130,9 +139,9 @@ function checkIdentity(
   const subject = { group: kind.group, resource: kind.plural, name };
   const version = metaText(body, 'resourceVersion');
   if (version === '' && versionRequired && kind.custom) {
-    const message = 'Invalid value: 0x0: must be specified for an update';
+    const message = 'Invalid value: 0: must be specified for an update';
     const field = 'metadata.resourceVersion';
-    throw invalid(kind.group, kind.kind, name, [{ field, reason: 'FieldValueInvalid', message }]);
+    throw invalid(kind.group, kind.plural, name, [{ field, reason: 'FieldValueInvalid', message }]);
   }
   const uid = metaText(body, 'uid');
   if (uid !== '' && uid !== metaText(existing, 'uid')) {

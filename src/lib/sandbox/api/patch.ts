@@ -22,42 +22,38 @@ function set(object: JsonObject, key: string, value: unknown): void {
 }
 
 /** RFC 6902. The target is not changed. Throws PatchError for an operation that does not fit it. */
-export function jsonPatch(target: unknown, operations: unknown[]): unknown {
+export function jsonPatch(target: unknown, operations: readonly JsonObject[]): unknown {
   let document = structuredClone(target);
   for (const operation of operations) document = applyOperation(document, operation);
   return document;
 }
 
-/** What is wrong with a JSON patch as such, whatever it is applied to. */
-export function jsonPatchProblem(patch: unknown): string | undefined {
-  if (!Array.isArray(patch)) return 'a JSON patch is a list of operations';
-  for (const operation of patch) {
-    if (!isObject(operation)) return 'an operation of a JSON patch is an object';
-    const { op, path, from } = operation;
-    if (typeof op !== 'string' || !OPERATIONS.has(op)) return `unknown operation ${JSON.stringify(op)}`;
-    if (typeof path !== 'string' || (path !== '' && !path.startsWith('/'))) return `no path in ${op}`;
-    if ((op === 'move' || op === 'copy') && typeof from !== 'string') return `no from in ${op}`;
-    if ((op === 'add' || op === 'replace' || op === 'test') && !Object.hasOwn(operation, 'value')) {
-      return `no value in ${op}`;
-    }
-  }
-  return undefined;
+/** Whether it has the form of a JSON patch, whatever its operations say. */
+export function isJsonPatch(patch: unknown): patch is JsonObject[] {
+  return (
+    Array.isArray(patch) &&
+    patch.every(
+      (operation) => isObject(operation) && ['op', 'path', 'from'].every((name) => isText(operation[name])),
+    )
+  );
 }
 
-const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
+function isText(value: unknown): boolean {
+  return value === undefined || typeof value === 'string';
+}
 
-function applyOperation(document: unknown, operation: unknown): unknown {
-  const { op, path, from, value } = isObject(operation) ? operation : {};
+function applyOperation(document: unknown, { op, path, from, value }: JsonObject): unknown {
   const tokens = parsePointer(path);
+  if (value === undefined && (op === 'add' || op === 'replace' || op === 'test')) {
+    throw new PatchError(`a value is missing in ${op}`);
+  }
   switch (op) {
     case 'add':
       return add(document, tokens, structuredClone(value));
     case 'remove':
       return remove(document, tokens);
     case 'replace':
-      if (tokens.length === 0) return structuredClone(value);
-      lookup(document, tokens);
-      return add(remove(document, tokens), tokens, structuredClone(value));
+      return replace(document, tokens, structuredClone(value));
     case 'copy':
       return add(document, tokens, structuredClone(lookup(document, parsePointer(from))));
     case 'move': {
@@ -66,7 +62,7 @@ function applyOperation(document: unknown, operation: unknown): unknown {
       return add(remove(document, source), tokens, moved);
     }
     case 'test': {
-      const found = lookup(document, tokens, true);
+      const found = lookup(document, tokens);
       if (sameJson(found, value)) return document;
       throw new PatchError(`testing path ${String(path)} failed`);
     }
@@ -77,19 +73,18 @@ function applyOperation(document: unknown, operation: unknown): unknown {
 
 function parsePointer(pointer: unknown): string[] {
   if (typeof pointer !== 'string') throw new PatchError('a path is missing');
+  if (pointer !== '' && !pointer.startsWith('/')) throw new PatchError(`${pointer} is no path`);
   return pointer
     .split('/')
     .slice(1)
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** `absentIsNull`: as kube-apiserver, which lets `test` find null where a key is absent. */
-function lookup(document: unknown, tokens: string[], absentIsNull = false): unknown {
+function lookup(document: unknown, tokens: string[]): unknown {
   let value = document;
-  for (const [depth, token] of tokens.entries()) {
+  for (const token of tokens) {
     if (Array.isArray(value)) value = value[index(token, value.length - 1)];
     else if (isObject(value) && Object.hasOwn(value, token)) value = value[token];
-    else if (absentIsNull && isObject(value) && depth === tokens.length - 1) return null;
     else throw new PatchError(`path /${tokens.join('/')} does not exist`);
   }
   return value;
@@ -119,6 +114,13 @@ function add(document: unknown, tokens: string[], value: unknown): unknown {
     throw new PatchError(`path /${tokens.join('/')} does not exist`);
   }
   return document;
+}
+
+/** As in kube-apiserver, a key that is absent is replaced, too. */
+function replace(document: unknown, tokens: string[], value: unknown): unknown {
+  if (tokens.length === 0) return value;
+  const { parent } = parentOf(document, tokens);
+  return add(Array.isArray(parent) ? remove(document, tokens) : document, tokens, value);
 }
 
 function remove(document: unknown, tokens: string[]): unknown {

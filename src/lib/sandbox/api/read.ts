@@ -18,12 +18,16 @@ export function getObject(context: ApiContext, request: KindRequest): Answer {
   return { status: 200, text: tableText(context, request, [stored], metadata) };
 }
 
-export function findObject({ store }: ApiContext, { kind, resource }: KindRequest): StoredObject {
-  const namespace = kind.namespaced ? (resource.namespace ?? '') : '';
-  const name = resource.name ?? '';
-  const stored = store.get(kind.collection, namespace, name);
-  if (stored === undefined) throw notFound(subjectOf(kind, name));
+/** The object that the request names. Throws a 404. */
+export function findObject(context: ApiContext, request: KindRequest): StoredObject {
+  const stored = lookUp(context, request);
+  if (stored === undefined) throw notFound(subjectOf(request.kind, request.resource.name ?? ''));
   return stored;
+}
+
+export function lookUp({ store }: ApiContext, { kind, resource }: KindRequest): StoredObject | undefined {
+  const namespace = kind.namespaced ? (resource.namespace ?? '') : '';
+  return store.get(kind.collection, namespace, resource.name ?? '');
 }
 
 /** The object's JSON as the kind's API shows it. */
@@ -55,7 +59,10 @@ export function listObjects(context: ApiContext, request: KindRequest): Answer {
   const metadata = {
     resourceVersion: String(version),
     ...(remaining > 0 && last
-      ? { continue: encodePageToken({ version, after: last.key }), remainingItemCount: remaining }
+      ? {
+          continue: encodePageToken({ version, after: last.key }),
+          ...(selection.filtered ? {} : { remainingItemCount: remaining }),
+        }
       : {}),
   };
   return {
@@ -116,5 +123,8 @@ function checkVersion({ store }: ApiContext, query: URLSearchParams): void {
   const version = integerParameter(query, 'resourceVersion') ?? 0;
   if (version <= store.version) return;
   const message = `Too large resource version: ${version}, current: ${store.version}`;
-  throw new ApiFailure(504, 'Timeout', message, { retryAfterSeconds: 1 });
+  throw new ApiFailure(504, 'Timeout', `Timeout: ${message}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
 }

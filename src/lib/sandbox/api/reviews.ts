@@ -1,7 +1,7 @@
 import { asArray, asObject, asString } from '../../cluster/parse.ts';
 import type { AccessAttributes, Identity, JsonObject } from '../../cluster/types.ts';
 import { isAllowed, isPathAllowed, rulesReview, type PolicyRule } from './authorize.ts';
-import { invalid } from './status.ts';
+import { badRequest, invalid } from './status.ts';
 
 const AUTHENTICATION = 'authentication.k8s.io';
 const AUTHORIZATION = 'authorization.k8s.io';
@@ -42,7 +42,11 @@ export const REVIEWS: readonly Review[] = [
     group: AUTHORIZATION,
     kind: 'SelfSubjectRulesReview',
     plural: 'selfsubjectrulesreviews',
-    answer: (spec, identity, rules) => rulesReview(rules, identity, asString(spec['namespace']) ?? ''),
+    answer: (spec, identity, rules) => {
+      const namespace = asString(spec['namespace']) ?? '';
+      if (namespace === '') throw badRequest('no namespace on request');
+      return rulesReview(rules, identity, namespace);
+    },
   },
 ];
 

@@ -65,7 +65,7 @@ function validateObject(schema: Schema, value: JsonObject, path: string): FieldE
   const { exactlyOne } = schema;
   if (exactlyOne) {
     const found = exactlyOne.filter((name) => Object.hasOwn(value, name));
-    if (found.length !== 1) errors.push(oneOfError(value, path, found.length));
+    if (found.length !== 1) errors.push(oneOfError(path, found.length));
   }
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     if (Object.hasOwn(value, name)) errors.push(...validate(property, value[name], pathOf(name)));
@@ -105,9 +105,9 @@ function typeError(schema: Schema, value: unknown, path: string): FieldError {
   };
 }
 
-function oneOfError(value: JsonObject, path: string, found: number): FieldError {
+function oneOfError(path: string, found: number): FieldError {
   const message =
-    `Invalid value: ${JSON.stringify(value)}: "${path}" must validate one and only one schema (oneOf). ` +
+    `Invalid value: "": "${path}" must validate one and only one schema (oneOf). ` +
     `Found ${found === 0 ? 'none valid' : `${found} valid alternatives`}`;
   return { field: path, reason: 'FieldValueInvalid', message };
 }

@@ -133,7 +133,6 @@ const reference: Schema = { type: 'object', properties: { kind: string, namespac
 
 export const EVENT_SCHEMA: Schema = {
   type: 'object',
-  required: ['involvedObject'],
   properties: { involvedObject: reference, reason: string, message: string, type: string },
 };
 

@@ -7,14 +7,20 @@ import { finalizersOf, metadataOf, metaText } from './metadata.ts';
 import { changedObject, newObject, shown, type Update } from './objects.ts';
 import { findObject, listText, textOf } from './read.ts';
 import { parseSelection } from './selection.ts';
-import { alreadyExists, ApiFailure, badRequest, conflict, notFound } from './status.ts';
+import { alreadyExists, ApiFailure, badRequest, conflict, invalid, notFound } from './status.ts';
 import type { StoredObject } from './store.ts';
 
 /** The letters and digits of generated names: no vowels, so no words. */
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
-export function createObject(context: ApiContext, request: KindRequest, body: unknown): Answer {
+/** `managedFields`: who owns what, after an apply. Throws 400, 404, 409 and 422. */
+export function createObject(
+  context: ApiContext,
+  request: KindRequest,
+  body: unknown,
+  managedFields?: JsonObject[],
+): Answer {
   const { kind, resource } = request;
   const dryRun = isDryRun(request);
   const namespace = kind.namespaced ? resource.namespace : undefined;
@@ -26,6 +32,7 @@ export function createObject(context: ApiContext, request: KindRequest, body: un
     now: timestamp(context.now()),
     uid: randomUUID(),
     suffix: randomSuffix(),
+    managedFields,
   });
   const name = metaText(object, 'name');
   if (namespace !== undefined && !context.store.get(NAMESPACES.collection, '', namespace)) {
@@ -42,7 +49,7 @@ function randomSuffix(): string {
 }
 
 export function replaceObject(context: ApiContext, request: KindRequest, body: unknown): Answer {
-  return updateObject(context, request, () => body, true);
+  return updateObject(context, request, () => body, { versionRequired: true });
 }
 
 /** `change` gets the object as the kind's API shows it and returns what shall be there instead. */
@@ -50,14 +57,14 @@ export function updateObject(
   context: ApiContext,
   request: KindRequest,
   change: (object: JsonObject) => unknown,
-  versionRequired = false,
+  options: Omit<Update, 'subresource'> = {},
 ): Answer {
   const { kind, resource } = request;
   const dryRun = isDryRun(request);
   const existing = findObject(context, request);
   const update: Update = {
+    ...options,
     subresource: resource.subresource === 'status' ? 'status' : undefined,
-    versionRequired,
   };
   const object = changedObject(kind, existing.object, change(shown(kind, existing.object)), update);
   if (object === existing.object) return { status: 200, text: textOf(kind, existing) };
@@ -125,15 +132,19 @@ function emptyNamespace({ store }: ApiContext, namespace: string): void {
 }
 
 function checkPreconditions(kind: Kind, { object, name }: StoredObject, preconditions: JsonObject): void {
-  for (const [field, title] of [
-    ['uid', 'UID'],
-    ['resourceVersion', 'ResourceVersion'],
+  const subject = { group: kind.group, resource: kind.kind, name };
+  for (const [field, title, guess] of [
+    ['uid', 'UID', 'deleted and then recreated'],
+    ['resourceVersion', 'ResourceVersion', 'modified'],
   ] as const) {
     const wanted = asString(preconditions[field]);
     const found = metaText(object, field);
     if (wanted === undefined || wanted === found) continue;
-    const why = `Precondition failed: ${title} in precondition: ${wanted}, ${title} in object meta: ${found}`;
-    throw conflict(subjectOf(kind, name), why);
+    throw conflict(
+      subject,
+      `the ${title} in the precondition (${wanted}) does not match the ${title} in record (${found}). ` +
+        `The object might have been ${guess}`,
+    );
   }
 }
 
@@ -141,8 +152,20 @@ function checkPreconditions(kind: Kind, { object, name }: StoredObject, precondi
 function isDryRun({ target }: KindRequest, options?: unknown): boolean {
   const inBody = isObject(options) ? asArray(options['dryRun']) : [];
   const values = [...target.query.getAll('dryRun').filter((value) => value !== ''), ...inBody];
-  const wrong = values.find((value) => value !== 'All');
-  if (wrong !== undefined)
-    throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
+  if (values.some((value) => value !== 'All')) {
+    const message = `Unsupported value: ${JSON.stringify(values)}: supported values: "All"`;
+    const optionsKind = OPTIONS_KINDS[target.method] ?? 'Options';
+    throw invalid('meta.k8s.io', optionsKind, '', [
+      { field: 'dryRun', reason: 'FieldValueNotSupported', message },
+    ]);
+  }
   return values.length > 0;
 }
+
+/** What Kubernetes calls a request's parameters, by method. */
+const OPTIONS_KINDS: Record<string, string> = {
+  POST: 'CreateOptions',
+  PUT: 'UpdateOptions',
+  PATCH: 'PatchOptions',
+  DELETE: 'DeleteOptions',
+};
