@@ -169,7 +169,6 @@ export const KINDS: readonly Kind[] = [
     shortNames: ['ev'],
     collection: 'events',
     schema: NEW_EVENT_SCHEMA,
-    normalize: checkedEvent,
     selectableFields: [
       ...REFERENCE_FIELDS.map((field) => `regarding.${field}`),
       'reason',

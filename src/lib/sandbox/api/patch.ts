@@ -62,7 +62,7 @@ function applyOperation(document: unknown, { op, path, from, value }: JsonObject
       return add(remove(document, source), tokens, moved);
     }
     case 'test': {
-      const found = lookup(document, tokens);
+      const found = lookup(document, tokens, true);
       if (sameJson(found, value)) return document;
       throw new PatchError(`testing path ${String(path)} failed`);
     }
@@ -80,11 +80,13 @@ function parsePointer(pointer: unknown): string[] {
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-function lookup(document: unknown, tokens: string[]): unknown {
+/** `absentIsNull`: as kube-apiserver, which lets `test` find null where a key is absent. */
+function lookup(document: unknown, tokens: string[], absentIsNull = false): unknown {
   let value = document;
-  for (const token of tokens) {
+  for (const [depth, token] of tokens.entries()) {
     if (Array.isArray(value)) value = value[index(token, value.length - 1)];
     else if (isObject(value) && Object.hasOwn(value, token)) value = value[token];
+    else if (absentIsNull && isObject(value) && depth === tokens.length - 1) return null;
     else throw new PatchError(`path /${tokens.join('/')} does not exist`);
   }
   return value;

@@ -1,0 +1,29 @@
+import { after, before, describe } from 'node:test';
+import { TestClient, type ApiTarget } from './client.ts';
+import { accessContract } from './contract-access.ts';
+import { listContract } from './contract-lists.ts';
+import { patchContract } from './contract-patches.ts';
+import { watchContract } from './contract-watches.ts';
+import { wireContract } from './contract-wire.ts';
+import { writeContract } from './contract-writes.ts';
+import { Fixture } from './fixture.ts';
+
+/**
+ * What vmop and the operator count on in a Kubernetes API with VM-Operator's kinds: one suite for the embedded API and
+ * for a real kube-apiserver. Works in namespaces of its own.
+ */
+export function apiContract(name: string, open: () => Promise<ApiTarget>): void {
+  describe(name, () => {
+    const fixture = new Fixture();
+    before(async () => {
+      await fixture.open(new TestClient(await open()));
+    });
+    after(() => fixture.close());
+    wireContract(fixture);
+    writeContract(fixture);
+    patchContract(fixture);
+    listContract(fixture);
+    watchContract(fixture);
+    accessContract(fixture);
+  });
+}
