@@ -6,7 +6,6 @@ import {
   hostInUrl,
   proxyUrl,
   type Endpoint,
-  type Given,
   type LocalEndpoint,
 } from './address.ts';
 import { checkedCertificates, checkedSubject } from './certificates.ts';
