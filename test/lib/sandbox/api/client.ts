@@ -35,7 +35,7 @@ export interface WatchEvent {
 export interface Watch {
   /** The next event; rejects when the stream ends before it. */
   next(): Promise<WatchEvent>;
-  /** All events until the server ends the stream. */
+  /** All events until the server ends the stream; rejects when it is torn off. */
   rest(): Promise<WatchEvent[]>;
   close(): void;
 }
@@ -85,7 +85,8 @@ export class TestClient {
       message.destroy();
       throw new Error(`the watch was answered with ${message.statusCode}`);
     }
-    const events = readEvents(message);
+    let closed = false;
+    const events = readEvents(message, () => closed);
     return {
       async next() {
         const { value, done } = await events.next();
@@ -97,7 +98,10 @@ export class TestClient {
         for await (const event of events) all.push(event);
         return all;
       },
-      close: () => message.destroy(),
+      close() {
+        closed = true;
+        message.destroy();
+      },
     };
   }
 
@@ -127,7 +131,10 @@ export class TestClient {
   }
 }
 
-async function* readEvents(message: IncomingMessage): AsyncGenerator<WatchEvent, undefined> {
+async function* readEvents(
+  message: IncomingMessage,
+  closed: () => boolean,
+): AsyncGenerator<WatchEvent, undefined> {
   let rest = '';
   try {
     for await (const chunk of message.setEncoding('utf8')) {
@@ -141,8 +148,7 @@ async function* readEvents(message: IncomingMessage): AsyncGenerator<WatchEvent,
       }
     }
   } catch (error) {
-    // A watch that the test closed, or that the server dropped.
-    if (!message.destroyed) throw error;
+    if (!closed()) throw error;
   }
   return undefined;
 }
