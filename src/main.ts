@@ -4,9 +4,8 @@ import manifest from '../oclif.manifest.json' with { type: 'json' };
 import packageJson from '../package.json' with { type: 'json' };
 import { COMMANDS } from './commands/index.ts';
 import { setRuntime } from './lib/cli/command.ts';
-import { SomeFailed } from './lib/cli/many.ts';
 import { memoryPlugin } from './lib/cli/plugin.ts';
-import { asVmopError, quietExit, reportError } from './lib/cli/report.ts';
+import { AlreadyTold, asVmopError, quietExit, reportError } from './lib/cli/report.ts';
 import type { Runtime } from './lib/io/runtime.ts';
 import { isOutputClosed } from './lib/io/terminal.ts';
 import { sanitizeLines } from './lib/text.ts';
@@ -29,16 +28,15 @@ export async function main(argv: string[], runtime: Runtime, root: string): Prom
     return 0;
   } catch (thrown) {
     if (isOutputClosed(thrown)) return 0;
+    if (thrown instanceof AlreadyTold) return thrown.exitCode;
     const quiet = quietExit(thrown);
     if (quiet !== undefined) return quiet;
     // What a signal cuts short fails in many ways; the signal is the reason.
     const error = asVmopError(runtime.signal.aborted ? runtime.signal.reason : thrown);
-    if (!(error instanceof SomeFailed)) {
-      const debug = Boolean(runtime.env['VMOP_DEBUG']);
-      const { stdout, stderr } = reportError(error, { json: wantsJson(argv), debug });
-      if (stdout !== '') runtime.stdout.write(stdout);
-      runtime.stderr.write(sanitizeLines(stderr));
-    }
+    const debug = Boolean(runtime.env['VMOP_DEBUG']);
+    const { stdout, stderr } = reportError(error, { json: wantsJson(argv), debug });
+    if (stdout !== '') runtime.stdout.write(stdout);
+    runtime.stderr.write(sanitizeLines(stderr));
     return error.exitCode;
   }
 }

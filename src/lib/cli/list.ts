@@ -5,6 +5,7 @@ import type { Vm, VmPool } from '../vm/types.ts';
 import { createLiveView } from '../output/live.ts';
 import type { View } from '../output/render.ts';
 import type { Context } from './context.ts';
+import { AlreadyTold, asVmopError } from './report.ts';
 import { listVms } from './targets.ts';
 
 export interface ListRequest {
@@ -96,5 +97,8 @@ export async function watchUsable(
   } finally {
     live.end();
   }
-  context.signal.throwIfAborted();
+  if (!context.signal.aborted) return;
+  // A signal is how a watch is meant to end: no word about it among the rows.
+  const { code, message } = asVmopError(context.signal.reason);
+  throw new AlreadyTold(code, message);
 }

@@ -1,6 +1,6 @@
 import type { ObjectRef } from '../cluster/types.ts';
 import { messageOf, VmopError } from '../errors.ts';
-import { asVmopError } from './report.ts';
+import { AlreadyTold, asVmopError } from './report.ts';
 import type { Context } from './context.ts';
 import type { Target } from './targets.ts';
 import type { Vm } from '../vm/types.ts';
@@ -9,14 +9,6 @@ const CONCURRENCY = 8;
 
 /** What became of one VM of several. */
 export type Outcome<R> = { ref: ObjectRef; result: R } | { ref: ObjectRef; error: VmopError };
-
-/** Everything was tried and told; only the exit code is left to say. */
-export class SomeFailed extends VmopError {
-  constructor(failed: number, total: number) {
-    super('failed', `${failed} of ${total} failed`);
-    this.name = 'SomeFailed';
-  }
-}
 
 /** Runs `work` for every VM, eight at a time; one failure stops none of the others. Rejects only when the signal aborts. */
 export async function forEachTarget<R>(
@@ -85,7 +77,7 @@ export async function printOutcomes<R extends object>(
     context.terminal.error(`error: ${message}`);
     if (hint !== undefined) context.terminal.info(`  ${hint}`);
   }
-  if (failures.length > 0) throw new SomeFailed(failures.length, outcomes.length);
+  if (failures.length > 0) throw new AlreadyTold('failed', `${failures.length} of ${outcomes.length} failed`);
 }
 
 const nameView = {

@@ -1,5 +1,10 @@
 import { messageOf, VmopError, type ErrorCode } from '../errors.ts';
 
+/** Everything was told already; only the exit code is left to say. */
+export class AlreadyTold extends VmopError {
+  override readonly name = 'AlreadyTold';
+}
+
 /** oclif's own errors (unknown command or flag, missing argument) carry the exit code 2. */
 function isUsageError(error: Error): boolean {
   return 'oclif' in error && typeof error.oclif === 'object' && error.oclif !== null && 'exit' in error.oclif;
