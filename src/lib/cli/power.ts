@@ -1,12 +1,13 @@
 import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
-import { followVms, refKey, type FollowOptions, type Verdict } from '../vm/follow.ts';
+import { followVm, followVms, refKey } from '../vm/follow.ts';
 import { VMS } from '../vm/parse.ts';
 import { holdersOf, permissionsOn } from '../vm/permissions.ts';
 import {
   describeLateStart,
   describeLateStop,
   killMachine,
+  refOf,
   resetMachine,
   setPowerState,
   startedVerdict,
@@ -151,21 +152,16 @@ const actions: Record<PowerVerb, (input: ActionInput) => Promise<PowerResult>> =
   },
   async restart({ context, vm, flags, timeoutMs, note }) {
     const mode = { dryRun: flags['dry-run'] };
+    let stopped = vm;
     if (phaseOf(vm) !== 'stopped') {
       note(vm, 'stopping');
       const { object } = await setPowerState(context.cluster, vm, 'Stopped', mode);
       if (flags.force === true) await killMachine(context.cluster, vm, mode);
       if (flags['dry-run']) return resultOf(object, 'restart', false, flags);
-      await settle(context, vm, timeoutMs, stoppedVerdict, describeLateStop);
+      stopped = await untilStopped(context, vm, timeoutMs);
     }
     note(vm, 'starting');
-    // Read anew: the stop has changed the object.
-    const { object, written } = await setPowerState(
-      context.cluster,
-      { ...vm, resourceVersion: '' },
-      'Running',
-      mode,
-    );
+    const { object, written } = await setPowerState(context.cluster, stopped, 'Running', mode);
     return resultOf(object, 'restart', written, flags);
   },
   async reset({ context, vm, flags, note }) {
@@ -175,23 +171,15 @@ const actions: Record<PowerVerb, (input: ActionInput) => Promise<PowerResult>> =
   },
 };
 
-async function settle(
-  context: Context,
-  vm: Vm,
-  timeoutMs: number,
-  decide: (vm: Vm) => Verdict<Vm>,
-  describe: FollowOptions<Vm>['describe'],
-): Promise<void> {
-  const ref = { namespace: vm.namespace, name: vm.name };
-  const results = await followVms(context.cluster, [ref], {
+/** The VM as it was when its machine was gone. */
+function untilStopped({ cluster, signal }: Context, vm: Vm, timeoutMs: number): Promise<Vm> {
+  return followVm(cluster, refOf(vm), {
     resource: VMS,
-    decide,
-    describe,
+    decide: stoppedVerdict,
+    describe: describeLateStop,
     timeoutMs,
-    signal: context.signal,
+    signal,
   });
-  const result = results.get(refKey(ref));
-  if (result && 'error' in result) throw result.error;
 }
 
 function resultOf(vm: Vm, action: PowerVerb, changed: boolean, flags: PowerFlags): PowerResult {
