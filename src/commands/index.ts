@@ -2,11 +2,17 @@
 import type { CommandLoaders } from '../lib/cli/plugin.ts';
 
 export const COMMANDS: CommandLoaders = {
+  console: () => import('./console.ts'),
   list: () => import('./list.ts'),
   login: () => import('./login.ts'),
   logout: () => import('./logout.ts'),
   reset: () => import('./reset.ts'),
   restart: () => import('./restart.ts'),
+  'sandbox:daemon': () => import('./sandbox/daemon.ts'),
+  'sandbox:logs': () => import('./sandbox/logs.ts'),
+  'sandbox:start': () => import('./sandbox/start.ts'),
+  'sandbox:status': () => import('./sandbox/status.ts'),
+  'sandbox:stop': () => import('./sandbox/stop.ts'),
   'secret:expire': () => import('./secret/expire.ts'),
   'secret:rotate': () => import('./secret/rotate.ts'),
   'secret:set': () => import('./secret/set.ts'),

@@ -11,7 +11,7 @@ import { preflight } from './preflight.ts';
 import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
 import { findDisplaySecret } from './secret/display-secret.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
-import { decidePassword, type Expiry } from './secret/password.ts';
+import { decidePassword } from './secret/password.ts';
 import {
   rotateDisplayPassword,
   setPasswordExpiry,
@@ -50,8 +50,6 @@ export interface PreparedConsole {
   vm: Vm;
   endpoint: Endpoint;
   password: StoredPassword | NoPassword;
-  /** Somebody else's console will be closed by ours. */
-  takes: boolean;
 }
 
 /**
@@ -78,8 +76,7 @@ export async function prepareConsole(
   await recordConsoleUser(cluster, vm, me, hooks);
   await warnBeforeWrite(cluster, vm, request, hooks);
   const password = await preparePassword(cluster, vm, request, hooks);
-  const inUse = gates.find(({ name }) => name === 'inUse');
-  return { vm, endpoint, password, takes: inUse?.sentence.includes('disconnected') ?? false };
+  return { vm, endpoint, password };
 }
 
 async function findEndpoint(cluster: Cluster, vm: Vm, request: ConsoleRequest): Promise<Endpoint> {
@@ -193,9 +190,4 @@ export async function burnPassword(
     hooks.onDetail(`the display password could not be ended: ${messageOf(error)}`);
     return false;
   }
-}
-
-/** When a password ends that is left alone, for a message; undefined for never. */
-export function endOf(expiry: Expiry): Date | undefined {
-  return expiry.kind === 'at' ? expiry.date : undefined;
 }

@@ -9,7 +9,7 @@ interface LogLine {
 }
 
 const TAIL_LINES = 200;
-const POLL_MS = 500;
+const POLL_MS = 250;
 
 /** The runner's words for a 4xx or 5xx of the guest's agent, which it writes nowhere else. */
 const REFUSAL = /Error response from vmop agent: (?<line>[45]\d\d\b.*)$/i;

@@ -1,0 +1,57 @@
+/** Where the demo's viewer appears: the person's own display, or a virtual one. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { VmopError } from '../../src/lib/errors.ts';
+
+const execute = promisify(execFile);
+
+export interface Screen {
+  env: Record<string, string>;
+  /** It is ours, and nobody sees it. */
+  own: boolean;
+  close(): void;
+}
+
+/** The person's display when there is one, else Xvfb on a free number. */
+export async function startXvfb(folder: string): Promise<Screen> {
+  const { DISPLAY: display } = process.env;
+  if (display) return { env: { DISPLAY: display }, own: false, close: () => undefined };
+  const runtime = path.join(folder, 'runtime');
+  mkdirSync(runtime, { mode: 0o700 });
+  const args = ['-displayfd', '3', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
+  const xvfb = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const number = await new Promise<string>((resolve, reject) => {
+    xvfb.once('error', reject);
+    xvfb.once('exit', () => reject(new VmopError('failed', 'Xvfb, the virtual screen, ended at once')));
+    xvfb.stdio[3]?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
+  });
+  return {
+    env: { DISPLAY: `:${number}`, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: 'disabled:' },
+    own: true,
+    close: () => void xvfb.kill('SIGTERM'),
+  };
+}
+
+const ATTEMPTS = 60;
+
+/** A PNG of the viewer's window once there is something on it. */
+export async function takePicture({ env }: Screen, file: string, signal: AbortSignal): Promise<void> {
+  const options = { env: { ...process.env, ...env }, signal };
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    await execute('import', ['-window', 'root', file], options);
+    const { stdout } = await execute(
+      'convert',
+      [file, '-colorspace', 'gray', '-format', '%k', 'info:'],
+      options,
+    );
+    // The viewer shows one flat grey with a line of text until the guest's picture comes.
+    if (Number(stdout) > COLOURS_OF_AN_EMPTY_VIEWER) return;
+    await sleep(500, undefined, { signal });
+  }
+  throw new VmopError('console', `nothing but an empty viewer was seen; the last picture is ${file}`);
+}
+
+const COLOURS_OF_AN_EMPTY_VIEWER = 64;
