@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { messageOf, VmopError } from '../../errors.ts';
 import { cpioArchive, cpioFile, cpioFolder, type CpioEntry } from './cpio.ts';
 import { GUEST_FILES, GUEST_KERNEL_PARAMETERS, GUEST_MODULES } from './guest-files.ts';
 import type { GuestImage } from './image.ts';
-import { downloadPackages, extractPackage, guestPackages, type DebianPackage } from './packages.ts';
+import { extractPackage, fetchGuestPackages, type DebianPackage } from './packages.ts';
 
 export interface GuestImageOptions {
   env: Record<string, string | undefined>;
@@ -27,10 +27,8 @@ export async function guestImage(options: GuestImageOptions): Promise<GuestImage
     };
   }
   const cache = guestCache(options.env);
-  const cached = await findCached(cache);
-  if (cached !== undefined) return cached;
   try {
-    return await build(cache, options);
+    return (await findCached(cache)) ?? (await build(cache, options));
   } catch (error) {
     options.signal?.throwIfAborted();
     const hint = error instanceof VmopError && error.hint !== undefined ? ` (${error.hint})` : '';
@@ -75,55 +73,64 @@ async function imageIn(folder: string): Promise<GuestImage> {
   };
 }
 
-async function build(cache: string, { onProgress, signal }: GuestImageOptions): Promise<GuestImage> {
-  onProgress?.('looking for the kernel and busybox');
-  const packages = await guestPackages(signal);
-  const target = path.join(cache, buildName(packages));
+async function build(cache: string, { env, onProgress, signal }: GuestImageOptions): Promise<GuestImage> {
   await fs.mkdir(cache, { recursive: true });
-  const work = path.join(cache, `.build-${randomBytes(6).toString('hex')}`);
-  const [packed, unpacked, result] = ['packed', 'unpacked', 'result'].map((name) => path.join(work, name));
-  if (packed === undefined || unpacked === undefined || result === undefined)
-    throw new RangeError('three folders');
+  await removeAbandoned(cache);
+  const work = await fs.mkdtemp(path.join(cache, '.build-'));
   try {
-    for (const folder of [packed, unpacked, result]) await fs.mkdir(folder, { recursive: true });
-    onProgress?.(`downloading ${packages.map(({ name }) => name).join(', ')}`);
-    await downloadPackages(packages, packed, signal);
+    const packed = await folderIn(work, 'packed');
+    const unpacked = await folderIn(work, 'unpacked');
+    const result = await folderIn(work, 'result');
+    const packages = await fetchGuestPackages({
+      folder: packed,
+      scratch: path.join(work, 'apt'),
+      env,
+      onProgress,
+      signal,
+    });
     onProgress?.('building the guest');
     for (const file of await fs.readdir(packed)) {
-      await extractPackage(path.join(packed, file), { into: unpacked, patterns: PATTERNS, signal });
+      await extractPackage(path.join(packed, file), { into: unpacked, patterns: PATTERNS, env, signal });
     }
     await assemble(unpacked, result, packages);
+    const target = path.join(cache, buildName(packages));
     // A folder appears whole or not at all. When another process was faster, its work is as good.
     await fs.rename(result, target).catch(async (error: unknown) => {
       if ((await findCached(cache)) === undefined) throw error;
     });
+    return await imageIn(target);
   } finally {
     await fs.rm(work, { recursive: true, force: true });
   }
-  return await imageIn(target);
+}
+
+const ABANDONED_MS = 3600 * 1000;
+
+/** What builds have left that were killed. */
+async function removeAbandoned(cache: string): Promise<void> {
+  for (const name of await fs.readdir(cache)) {
+    const folder = path.join(cache, name);
+    const { mtimeMs } = await fs.stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+    if (name.startsWith('.build-') && Date.now() - mtimeMs > ABANDONED_MS) {
+      await fs.rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+async function folderIn(parent: string, name: string): Promise<string> {
+  const folder = path.join(parent, name);
+  await fs.mkdir(folder);
+  return folder;
 }
 
 const PATTERNS = [
-  '*/vmlinuz-*',
-  '*/modules.builtin',
-  '*/bin/busybox',
-  ...GUEST_MODULES.map((name) => `*/${name}.ko*`),
-];
+  'vmlinuz-*',
+  'modules.builtin',
+  'bin/busybox',
+  ...GUEST_MODULES.map((name) => `${name}.ko*`),
+].map((pattern) => `*/${pattern}`);
 
-const FOLDERS = [
-  'bin',
-  'dev',
-  'etc',
-  'home',
-  'lib',
-  'lib/modules',
-  'lib/vmop',
-  'proc',
-  'root',
-  'run',
-  'sys',
-  'tmp',
-];
+const FOLDERS = 'bin dev etc home lib lib/modules lib/vmop proc root run sys tmp'.split(' ');
 
 async function assemble(unpacked: string, result: string, packages: readonly DebianPackage[]): Promise<void> {
   const files = await fs.readdir(unpacked, { recursive: true });

@@ -42,19 +42,20 @@ uevent /lib/vmop/hotplug &
 button=$(sed -n '/Power Button/,/^$/s/.*Handlers=.*\(event[0-9]*\).*/\1/p' /proc/bus/input/devices | head -n 1)
 [ -n "$button" ] && { head -c 1 "/dev/input/$button" > /dev/null && echo poweroff > /run/power; } &
 
-keep() { while :; do "$@"; sleep 1; done; }
-# Opened anew each time, because a terminal is hung up when the leader of its session ends.
-keep setsid sh -c 'exec /lib/vmop/desktop < /dev/tty1 > /dev/tty1 2>&1' &
-keep /lib/vmop/agent &
+# Whoever writes here decides how the machine ends. Opened for both, so that neither side waits for the other.
+{
+  exec 4<> /run/power
+  until read -r how <&4; do :; done
+  echo "power: $how" >&3
+  [ "$how" = reboot ] && reboot -f
+  poweroff -f
+} &
 
-# Opened for both, so that neither side waits for the other; a child's end can interrupt the reading.
-exec 4<> /run/power
-until read -r how <&4; do :; done
-echo "power: $how" >&3
-case $how in
-  reboot) reboot -f ;;
-  *) poweroff -f ;;
-esac
+keep() { while :; do "$@"; sleep 0.2; done; }
+keep /lib/vmop/agent &
+# In the foreground, because background jobs ignore Ctrl-C. Opened anew each time, because a terminal is hung up when
+# the leader of its session ends.
+keep setsid sh -c 'exec /lib/vmop/desktop < /dev/tty1 > /dev/tty1 2>&1'
 `;
 
 const HOTPLUG = sh`
@@ -107,9 +108,9 @@ restart() {
 
 # The desktop says on /run/seat that a session is there.
 arrived() {
-  for try in 1 2 3 4 5 6 7 8 9 10; do
+  for try in $(seq 50); do
     case $(seat) in "$1 "*) return 0 ;; esac
-    sleep 0.5
+    sleep 0.2
   done
   return 1
 }
@@ -149,7 +150,6 @@ done
 
 const SCREEN = sh`
 # Sourced: draws the frame of the screen. Needs $how and $user (both empty at the login prompt).
-ESC=$(printf '\033')
 . /lib/vmop/letters
 
 palette() {
@@ -170,32 +170,46 @@ big() {
 }
 bar() { at "$1" 1; printf '\033[0;97;44m%80s' ''; at "$1" 3; }
 
-clock() { printf '\0337\033[1;63H\033[0;96;44m%s\0338' "$(date -u '+%a %d %b  %H:%M')"; }
+# What changes while nobody does anything: the time, what is plugged in.
+status() {
+  kernel="Linux $(uname -r)" cpus="$(nproc) CPUs" memory="$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MB"
+  printf '\0337\033[0;96;44m\033[1;60H%20s\033[0;37;44m\033[25;3H%-76s\0338' \
+    "$(date -u '+%a %d %b  %H:%M')  " "$kernel   $cpus   $memory"
+}
 
-# The text below is a region that scrolls on its own (rows 14 to 23).
+rule() {
+  printf '\033[13;3H\033[0;90m%s' '────────────────────────────────────────────────────────────────────────────'
+  printf '\033[13;6H %s ' "$1"
+}
+
+# Everything but the text below, which is a region that scrolls on its own (rows 14 to 23).
 screen() {
   printf '\0337\033[r'
   bar 1; printf '\033[96mvmop\033[97m desktop'
-  at 3 1; printf '\033[0;97m'; big 3 3 "$(hostname)"
-  if [ -n "$user" ]; then card=42 edge='\033[92;42m' ; else card=45 edge='\033[95;45m'; fi
-  for row in 7 8 9 10 11; do at $row 3; printf '\033[0;97;%sm%76s' $card ''; done
-  printf "$edge"
-  for row in 7 8 9 10 11; do at $row 3; printf '▌'; done
+  bar 25
+  printf '\033[0;97m'; big 3 3 "$(hostname)"
+  if [ -n "$user" ]; then card=42 edge='\033[92;42m'; else card=45 edge='\033[95;45m'; fi
+  for row in 7 8 9 10 11; do printf "\033[0m\033[$row;3H$edge▌%75s" ''; done
   if [ -n "$user" ]; then
-    printf '\033[97m'; big 8 6 "$user"
+    printf "$edge\033[97m"; big 8 6 "$user"
     if [ $((width + \${#user})) -le 40 ]; then at 10 $((7 + width)); else at 11 6; fi
     case $how in agent) by='by the agent' ;; *) by='at this screen' ;; esac
     printf "$edge%s is logged in, %s" "$user" "$by"
-    at 13 3; printf '\033[0;90m── %s ' "a shell of $user; exit ends the session"
+    rule "a shell of $user: exit ends the session, poweroff the machine"
   else
-    at 8 6; printf '\033[97mNobody is logged in'
-    at 10 6; printf '\033[95mType a user name below, or let the agent log somebody in.'
-    at 13 3; printf '\033[0;90m── %s ' 'login '
+    at 8 6; printf "$edge\033[97mNobody is logged in"
+    at 10 6; printf "$edge%s" 'Type a user name below, or let the agent log somebody in.'
+    rule 'log in'
   fi
-  printf '────────────────────────────────────────────────────────────────────────────────' | cut -c 1-30
-  bar 25; printf '\033[37mLinux %s   %s CPUs   %s MB' "$(uname -r)" "$(nproc)" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
   printf '\033[0m\033[14;23r\0338'
-  clock
+  status
+}
+
+# Begins with an empty text region.
+fresh_screen() {
+  printf '\033[0m\033[r\033[2J'
+  screen
+  at 15 1
 }
 `;
 
@@ -204,29 +218,38 @@ const DESKTOP = sh`
 # The display manager: one session after another on this terminal. The agent ends it by killing its process group.
 . /lib/vmop/users
 . /lib/vmop/screen
-trap '' INT QUIT TSTP
+# Caught, not ignored: programs of a session shall be interrupted.
+trap : INT QUIT
+trap '' TSTP
 echo $$ > /run/desktop.pid
 stty sane
 palette
-(while sleep $((60 - $(date +%s) % 60)); do clock; done) &
+(while sleep $((60 - $(date +%s) % 60)); do status; done) &
 
 seat() { echo "$*" > /run/seat; echo "seat: $*" > /dev/ttyS0; }
+
+# Sets $user to a name that somebody types.
+ask() {
+  while :; do
+    printf '\033[0;97m%s login: \033[96m' "$(hostname)"
+    IFS= read -r name || { sleep 0.2; printf '\n'; continue; }
+    echo "typed: $name" > /dev/ttyS0
+    [ -z "$name" ] && continue
+    usable "$name" && create "$name" && { user=$name; return; }
+    printf '\033[91mthis name cannot log in\n'
+  done
+}
 
 user=$(cat /run/next 2> /dev/null) how=agent
 rm -f /run/next
 while :; do
-  [ -n "$user" ] || { how=''; seat nobody; }
-  printf '\033[0m\033[r\033[2J'
-  screen
-  at 14 3
-  while [ -z "$user" ]; do
-    printf '\033[0;97m  %s login: \033[96m' "$(hostname)"
-    IFS= read -r name || { sleep 1; continue; }
-    echo "typed: $name" > /dev/ttyS0
-    [ -z "$name" ] && continue
-    if usable "$name" && create "$name"; then user=$name how=hand; else printf '\033[91m  cannot log in this name\n'; fi
-  done
-  if [ "$how" = hand ]; then printf '\033[0m\033[r\033[2J'; screen; at 14 3; fi
+  if [ -z "$user" ]; then
+    how=hand
+    fresh_screen
+    seat nobody
+    ask
+  fi
+  fresh_screen
   seat "$user $how"
   how=$how user=$user su "$user" -s /lib/vmop/session
   user=''
@@ -237,23 +260,21 @@ const SESSION = sh`
 #!/bin/sh
 # A shell of the user, line by line, so that what is typed can be shown on the serial port.
 . /lib/vmop/screen
-trap : INT
+trap : INT QUIT
 cd "$HOME" || exit
-printf '\n'
-while printf '\033[92m  %s\033[90m@%s\033[97m$ ' "$user" "$(hostname)"; do
-  if ! IFS= read -r line; then
-    [ -t 0 ] || exit
-    printf '\n'
-    break
-  fi
+while printf '\033[0;92m%s\033[90m@%s\033[97m$ ' "$user" "$(hostname)"; do
+  IFS= read -r line
+  code=$?
+  [ $code -gt 128 ] && { printf '\n'; continue; }
+  [ $code -ne 0 ] && break
   echo "typed: $line" > /dev/ttyS0
   printf '\033[0m'
   case $line in
     exit | logout) break ;;
     poweroff | reboot) echo "$line" > /run/power ;;
-    clear) printf '\033[r\033[2J'; screen; at 14 1 ;;
+    clear) fresh_screen ;;
     'cd '*) cd "\${line#cd }" ;;
-    *) (trap - INT; eval "$line"); screen ;;
+    ?*) (trap - INT QUIT; eval "$line"); screen ;;
   esac
 done
 `;
