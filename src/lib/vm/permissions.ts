@@ -42,12 +42,15 @@ export function permissionsOn(vm: Vm, pool: VmPool | undefined, subject: Subject
   return subject.administrator ? ALL : grantedPermissions(vm, pool, subject);
 }
 
-/** Who could give the permission, or does hold it: users and roles that hold it now, for a message. */
+/** The users and roles that hold the permission, for a message; each once. */
 export function holdersOf(vm: Vm, pool: VmPool | undefined, permission: Permission): string[] {
-  const grants = vm.status.assignment ? (pool?.permissions ?? []) : vm.spec.permissions;
-  return grants
-    .filter((grant) => grant.may.includes('*') || grant.may.includes(permission))
+  const assigned = vm.status.assignment !== undefined;
+  const grants = assigned ? (pool?.permissions ?? []) : vm.spec.permissions;
+  const implied = permission === 'accessConsole' && !assigned ? 'takeConsole' : permission;
+  const holders = grants
+    .filter(({ may }) => may.includes('*') || may.includes(permission) || may.includes(implied))
     .map((grant) => grant.user ?? `role ${grant.role ?? ''}`);
+  return [...new Set(holders)];
 }
 
 export function poolOf(vm: Vm, pools: readonly VmPool[]): VmPool | undefined {
