@@ -1,0 +1,269 @@
+import { sanitize } from '../text.ts';
+import { consoleUse, isRunning, phaseOf } from '../vm/state.ts';
+import type { Vm } from '../vm/types.ts';
+import type { ViewerEvent } from './viewer/debug-output.ts';
+import type { ViewerEnd } from './viewer/launch.ts';
+
+/** How a console session ended. Texts are sanitized. */
+export type SessionOutcome =
+  /** Only where the session is followed no further (`until: 'connected'`). */
+  | { kind: 'connected' }
+  | { kind: 'windowClosed' }
+  | { kind: 'passwordRefused' }
+  | { kind: 'unreachable'; reason: string }
+  /** Somebody connected elsewhere; `by` may be oneself. */
+  | { kind: 'takenOver'; by?: string; from?: string }
+  | { kind: 'vmStopped' }
+  /** The server hung up, and neither of the above is to be seen. */
+  | { kind: 'connectionLost' }
+  /** No answer (`link`), or no picture (`display`): the password may have run out in between. */
+  | { kind: 'viewerHung'; stage: 'link' | 'display' }
+  | { kind: 'viewerFailed'; reason: string }
+  | { kind: 'interrupted' };
+
+export type SessionInput =
+  | { type: 'viewer'; event: ViewerEvent }
+  /** `lastLine`: what it wrote last. */
+  | { type: 'viewerEnded'; end: ViewerEnd; lastLine: string | undefined }
+  /** undefined: the VM was deleted. */
+  | { type: 'vm'; vm: Vm | undefined }
+  | { type: 'interrupted' }
+  /** Time has passed: `nextDeadline` was reached. */
+  | { type: 'tick' };
+
+export interface SessionRules {
+  /** As VM-Operator names the user who opens the console. */
+  me: string;
+  /** The viewer reports what it does. */
+  understood: boolean;
+  /** `connected`: somebody else looks after the viewer from then on. */
+  until: 'connected' | 'ended';
+  /** How long the server may be silent, and how long the picture may be missing. */
+  hangAfterMs: number;
+}
+
+/** Times are milliseconds on any clock that only goes forward. */
+export interface SessionState {
+  rules: SessionRules;
+  startedAt: number;
+  /** The password was accepted; with a viewer that does not report, VM-Operator sees a new connection. */
+  connected: boolean;
+  /** All channels are most likely open, so that the password is needed no more. Never with a viewer that does not report. */
+  channelsUp: boolean;
+  mainOpenedAt?: number;
+  /** The latest display's. */
+  displayAt?: number;
+  /** The connection is over, and its cause is looked for until some time after. */
+  ending?: { at: number; by: 'server' | 'viewer' };
+  destroyed: boolean;
+  windowClosing: boolean;
+  vm: { latest: Vm | undefined; at: number; downAt?: number };
+  /** The console connection that VM-Operator showed before the viewer was started; then the viewer's own. */
+  knownConnection: string | undefined;
+  /** `status.consoleUser` before the viewer was started; it may be left over from an earlier session. */
+  firstUser: string | undefined;
+  outcome?: SessionOutcome;
+}
+
+/** How long after its end the cause of a connection's end may take to show in the VM's status. */
+const CAUSE_MS = 2000;
+/** How long a viewer may take to notice that its VM is gone. */
+const NOTICE_MS = 5000;
+/** How long a reason may come after the viewer gave up: it writes to two pipes. */
+const REASON_MS = 300;
+/** The other channels are opened at the same time as the display's, but each of them takes its own round trips. */
+const SETTLE_MS = 1500;
+const SETTLE_FACTOR = 3;
+
+export function startSession(rules: SessionRules, vm: Vm, at: number): SessionState {
+  return {
+    rules,
+    startedAt: at,
+    connected: false,
+    channelsUp: false,
+    destroyed: false,
+    windowClosing: false,
+    vm: { latest: vm, at },
+    knownConnection: connectionOf(vm),
+    firstUser: vm.status.consoleUser,
+  };
+}
+
+/** Identifies the console connection that a VM shows; undefined when there is none. */
+function connectionOf(vm: Vm): string | undefined {
+  const { connected, client, since } = consoleUse(vm);
+  return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
+}
+
+/** What a session makes of one input. After an outcome nothing changes any more. */
+export function sessionStep(state: SessionState, input: SessionInput, at: number): SessionState {
+  if (state.outcome) return state;
+  const next = ripened(afterInput(state, input, at), at);
+  if (next.outcome === undefined && next.connected && next.rules.until === 'connected') {
+    return { ...next, outcome: { kind: 'connected' } };
+  }
+  return next;
+}
+
+function afterInput(state: SessionState, input: SessionInput, at: number): SessionState {
+  switch (input.type) {
+    case 'viewer':
+      return afterEvent(state, input.event, at);
+    case 'viewerEnded':
+      return afterEnd(state, input, at);
+    case 'vm':
+      return afterVm(state, input.vm, at);
+    case 'interrupted':
+      return { ...state, outcome: { kind: 'interrupted' } };
+    default:
+      return state;
+  }
+}
+
+function afterEvent(state: SessionState, event: ViewerEvent, at: number): SessionState {
+  const opened = state.mainOpenedAt !== undefined;
+  const end = (outcome: SessionOutcome): SessionState => ({ ...state, outcome });
+  switch (event.type) {
+    case 'mainOpened':
+      return { ...state, mainOpenedAt: at, connected: true };
+    case 'displayCreated':
+      return { ...state, displayAt: at };
+    case 'windowClosing':
+      return { ...state, windowClosing: true };
+    case 'mainClosed':
+      // Its own end of the channel is destroyed first when the viewer closes it.
+      return state.destroyed ? state : { ...state, ending: { at, by: 'server' } };
+    case 'mainDestroyed':
+      return { ...state, destroyed: true, ending: state.ending ?? { at, by: 'viewer' } };
+    case 'passwordRefused':
+      return end({ kind: 'passwordRefused' });
+    case 'connectFailed':
+      return opened ? state : end(unreachable(event.reason));
+    case 'certificateRefused':
+      return opened ? state : end(unreachable(`its certificate is refused: ${event.reason}`));
+    case 'linkBroken':
+      return opened ? state : end(unreachable('it hangs up, or it is no SPICE server'));
+    case 'unsupported':
+      return end({ kind: 'viewerFailed', reason: `it cannot show ${event.kind} consoles` });
+    case 'fileRejected':
+      return end({
+        kind: 'viewerFailed',
+        reason: `it does not understand the connection file: ${event.reason}`,
+      });
+    case 'noDesktop':
+      return end({
+        kind: 'viewerFailed',
+        reason: `it finds no desktop to show itself on ${event.display}`.trimEnd(),
+      });
+    default:
+      return state;
+  }
+}
+
+function unreachable(reason: string): SessionOutcome {
+  return { kind: 'unreachable', reason: reason === '' ? 'the viewer gives no reason' : reason };
+}
+
+function afterEnd(
+  state: SessionState,
+  { end, lastLine }: Extract<SessionInput, { type: 'viewerEnded' }>,
+  at: number,
+): SessionState {
+  if (state.ending?.by === 'server') return state;
+  if (end.stopped) return { ...state, outcome: { kind: 'interrupted' } };
+  if (end.signal !== null || (end.code !== 0 && end.code !== null)) {
+    const how = end.signal === null ? `it ended with code ${end.code}` : `it was ended by ${end.signal}`;
+    const reason = lastLine === undefined ? how : `${how}: ${lastLine}`;
+    return { ...state, outcome: { kind: 'viewerFailed', reason } };
+  }
+  if (state.rules.understood && (state.mainOpenedAt !== undefined || state.windowClosing)) {
+    return { ...state, outcome: { kind: 'windowClosed' } };
+  }
+  // The status may still be on its way: it tells whether there was a connection, and who ended it.
+  return { ...state, ending: { at, by: 'viewer' } };
+}
+
+function afterVm(state: SessionState, vm: Vm | undefined, at: number): SessionState {
+  const down = vm === undefined || !isRunning(vm);
+  const next: SessionState = {
+    ...state,
+    vm: { latest: vm, at, ...(down ? { downAt: state.vm.downAt ?? at } : {}) },
+  };
+  const { ending, connected, rules } = next;
+  const over = ending?.by === 'server' || (ending !== undefined && connected && !rules.understood);
+  if (over && isStopping(next)) return { ...next, outcome: { kind: 'vmStopped' } };
+  const connection = vm && connectionOf(vm);
+  if (connection === undefined || connection === state.knownConnection) return next;
+  if (over) return { ...next, outcome: takenOver(vm) };
+  return { ...next, knownConnection: connection, connected: connected || !rules.understood };
+}
+
+function takenOver(vm: Vm | undefined): SessionOutcome {
+  const { consoleUser, consoleClient } = vm?.status ?? {};
+  return {
+    kind: 'takenOver',
+    ...(consoleUser === undefined ? {} : { by: sanitize(consoleUser) }),
+    ...(consoleClient === undefined ? {} : { from: sanitize(consoleClient) }),
+  };
+}
+
+/** As far as it is known, the VM is on its way down, or gone. */
+function isStopping({ vm: { latest } }: SessionState): boolean {
+  return latest === undefined || phaseOf(latest) !== 'running';
+}
+
+/** What only time decides, and what was known before. */
+function ripened(state: SessionState, at: number): SessionState {
+  if (state.outcome) return state;
+  if (state.ending?.by === 'server' && isStopping(state)) return { ...state, outcome: { kind: 'vmStopped' } };
+  const due = (deadline: number | undefined): boolean => deadline !== undefined && at >= deadline;
+  const { ending, channels, display, link, down } = deadlines(state);
+  if (due(ending)) return { ...state, outcome: endedOutcome(state) };
+  if (due(down)) return { ...state, outcome: { kind: 'vmStopped' } };
+  if (due(display)) return { ...state, outcome: { kind: 'viewerHung', stage: 'display' } };
+  if (due(link)) return { ...state, outcome: { kind: 'viewerHung', stage: 'link' } };
+  return due(channels) ? { ...state, channelsUp: true } : state;
+}
+
+type Deadline = 'ending' | 'channels' | 'display' | 'link' | 'down';
+
+function deadlines(state: SessionState): Partial<Record<Deadline, number>> {
+  const { rules, startedAt, mainOpenedAt, displayAt, ending, vm } = state;
+  if (ending) {
+    const lost = ending.by === 'server' || !rules.understood;
+    return { ending: ending.at + (lost ? CAUSE_MS : REASON_MS) };
+  }
+  const found: Partial<Record<Deadline, number>> = {};
+  if (vm.downAt !== undefined) found.down = vm.downAt + NOTICE_MS;
+  if (!state.connected && (rules.understood || rules.until === 'connected'))
+    found.link = startedAt + rules.hangAfterMs;
+  if (mainOpenedAt !== undefined && displayAt === undefined) found.display = mainOpenedAt + rules.hangAfterMs;
+  if (mainOpenedAt !== undefined && displayAt !== undefined && !state.channelsUp) {
+    found.channels = displayAt + Math.max(SETTLE_MS, SETTLE_FACTOR * (displayAt - mainOpenedAt));
+  }
+  return found;
+}
+
+/** When time alone will change something; undefined: never. */
+export function nextDeadline(state: SessionState): number | undefined {
+  if (state.outcome) return undefined;
+  const all = Object.values(deadlines(state));
+  return all.length === 0 ? undefined : Math.min(...all);
+}
+
+/** The connection is over, and nothing more came that would say why. */
+function endedOutcome(state: SessionState): SessionOutcome {
+  const { rules, ending, mainOpenedAt, connected, windowClosing, vm } = state;
+  const user = vm.latest?.status.consoleUser;
+  // Whoever opens a console puts down a name first.
+  const other = user !== undefined && user !== rules.me && user !== state.firstUser;
+  if (ending?.by === 'server') {
+    // A connection counts when it was seen after ours had ended: it may be ours before.
+    const busy = vm.latest !== undefined && vm.at >= ending.at && consoleUse(vm.latest).connected;
+    return busy || other ? takenOver(vm.latest) : { kind: 'connectionLost' };
+  }
+  if (rules.understood && mainOpenedAt === undefined && !windowClosing) return unreachable('');
+  if (connected && !rules.understood && other) return takenOver(vm.latest);
+  if (connected || windowClosing) return { kind: 'windowClosed' };
+  return { kind: 'viewerFailed', reason: 'it ended before it had connected' };
+}
