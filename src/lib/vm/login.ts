@@ -5,7 +5,7 @@ import { followVm, type Lateness, type Verdict } from './follow.ts';
 import { VMS } from './parse.ts';
 import { refOf, specVmPatch, type WriteMode } from './power.ts';
 import { RunnerLog } from './runner-log.ts';
-import { holds, phaseOf, resendEndsManualSession } from './state.ts';
+import { confirmedUser, holds, phaseOf, resendEndsManualSession } from './state.ts';
 import type { Vm, VmPool } from './types.ts';
 
 const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
@@ -77,7 +77,7 @@ export function loginVerdict(vm: Vm, { user }: LoginRequest): Verdict<Vm> {
     });
     return { failed: error };
   }
-  return vm.status.loggedInUser === user ? { done: vm } : undefined;
+  return confirmedUser(vm) === user ? { done: vm } : undefined;
 }
 
 export interface LoginWait {

@@ -62,6 +62,11 @@ export function consoleUse(vm: Vm): ConsoleUse {
   };
 }
 
+/** Who is logged in on the guest, as its agent confirmed. A machine that was killed leaves a name behind: nobody is. */
+export function confirmedUser(vm: Vm): string | undefined {
+  return isRunning(vm) ? vm.status.loggedInUser : undefined;
+}
+
 /** The user that the operator asks the guest to log in: a pool's assignment overrides the VM's own field. */
 export function wantedUser(vm: Vm, pool: VmPool | undefined): string | undefined {
   const { assignment } = vm.status;
