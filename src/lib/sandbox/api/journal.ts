@@ -33,14 +33,14 @@ const COMPACT_BYTES = 64 * 1024 * 1024;
  * The journal `objects.jsonl` (0600) in `directory`: a line with the version, then one line per change. Opening it
  * drops what is history and a last line that a killed process left unfinished. One process at a time.
  */
-export function openJournal(directory: string): Journal {
+export function openJournal(directory: string, compactBytes = COMPACT_BYTES): Journal {
   const file = join(directory, 'objects.jsonl');
   const state = replay(readLines(file));
   let current = rewrite(file, state);
   return {
     state,
     append({ collection, type, current: { object, text, version } }) {
-      if (current.size > Math.max(COMPACT_BYTES, 4 * current.compactSize)) {
+      if (current.size > Math.max(compactBytes, 4 * current.compactSize)) {
         const compacted = rewrite(file, replay(readLines(file)));
         closeSync(current.descriptor);
         current = compacted;

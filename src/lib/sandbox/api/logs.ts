@@ -1,6 +1,6 @@
 import type { Answer, ApiContext, KindRequest } from './context.ts';
 import { findObject } from './read.ts';
-import { integerParameter } from './request.ts';
+import { integerParameter, isTrue } from './request.ts';
 import { ApiFailure } from './status.ts';
 
 /** GET pods/NAME/log. */
@@ -14,7 +14,7 @@ export async function readPodLog(context: ApiContext, request: KindRequest): Pro
     ...(container ? { container } : {}),
     ...(tailLines === undefined ? {} : { tailLines }),
     ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
-    timestamps: query.get('timestamps') === 'true',
+    timestamps: isTrue(query, 'timestamps'),
   });
   if (text === undefined) throw new ApiFailure(404, 'NotFound', `the pod "${name}" has no log`);
   return { status: 200, text: lastLines(text, tailLines), contentType: 'text/plain' };

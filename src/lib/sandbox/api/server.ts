@@ -66,7 +66,7 @@ function fail(message: IncomingMessage, response: ServerResponse, error: unknown
   for (const [name, value] of Object.entries(failure.details.headers ?? {})) response.setHeader(name, value);
   const { retryAfterSeconds } = failure.details;
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
-  // The rest of the body is not waited for.
-  if (!message.complete) response.setHeader('Connection', 'close');
+  // Read to its end, but not kept: a client that is still sending would not see the answer otherwise.
+  message.resume();
   send(response, { status: failure.code, text: JSON.stringify(failure.toStatus()) });
 }

@@ -15,6 +15,7 @@ export interface CallOptions {
   /** Sent as it is, instead of `body`. */
   rawBody?: string | Buffer;
   contentType?: string;
+  /** `undefined` leaves one out that is sent otherwise. */
   headers?: OutgoingHttpHeaders;
 }
 
@@ -112,17 +113,19 @@ export class TestClient {
   #open(method: string, path: string, options: CallOptions): Promise<IncomingMessage> {
     const { body, rawBody, contentType = 'application/json', headers } = options;
     const payload = rawBody ?? (body === undefined ? undefined : JSON.stringify(body));
+    const all: OutgoingHttpHeaders = {
+      Authorization: `Bearer ${this.target.token}`,
+      ...(payload === undefined
+        ? {}
+        : { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(payload) }),
+      ...headers,
+    };
+    const present = Object.entries(all).filter(([, value]) => value !== undefined);
     return new Promise((resolve, reject) => {
       const sent = request(`${this.target.url}${path}`, {
         method,
         agent: this.#agent,
-        headers: {
-          Authorization: `Bearer ${this.target.token}`,
-          ...(payload === undefined
-            ? {}
-            : { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(payload) }),
-          ...headers,
-        },
+        headers: Object.fromEntries(present),
       });
       sent.on('response', resolve);
       sent.on('error', reject);
