@@ -1,6 +1,6 @@
 import { VmopError, type ErrorCode } from '../errors.ts';
 import { sanitize } from '../text.ts';
-import { condition, consoleUse, phaseOf, startObstacle, wantedUser } from '../vm/state.ts';
+import { condition, confirmedUser, consoleUse, phaseOf, startObstacle, wantedUser } from '../vm/state.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 
 /** What must be open for a console, in the order in which VM-Operator asks. */
@@ -107,7 +107,7 @@ function inUseGate(vm: Vm, { name: me, permissions, take }: ConsoleAsker): Conso
 function loginGate(vm: Vm, { name: me, permissions, pool }: ConsoleAsker): ConsoleGate {
   const name = 'login';
   const login = condition(vm, 'UserLoggedIn');
-  const present = vm.status.loggedInUser;
+  const present = confirmedUser(vm);
   if (permissions.has('takeConsole')) {
     return { name, open: true, sentence: 'who holds takeConsole needs no log-in on the guest' };
   }

@@ -11,7 +11,6 @@ import {
   type SessionRules,
   type SessionState,
 } from '../../../src/lib/console/session-state.ts';
-import { sessionError } from '../../../src/lib/console/session-report.ts';
 import { parseViewerLine, type ViewerEvent } from '../../../src/lib/console/viewer/debug-output.ts';
 import type { Vm } from '../../../src/lib/vm/types.ts';
 import { RUNNING, vmOf, type VmFields } from './objects.ts';
@@ -505,34 +504,3 @@ for (const [recording, outcome] of Object.entries(RECORDINGS)) {
     assert.deepEqual(play([...steps, [60_000, 'tick']]).outcome, outcome);
   });
 }
-
-const ERRORS: [outcome: SessionOutcome, code: string | undefined, message: RegExp][] = [
-  [{ kind: 'connected' }, undefined, /^$/],
-  [{ kind: 'windowClosed' }, undefined, /^$/],
-  [{ kind: 'passwordRefused' }, 'console', /^desktop-1 refuses the display password$/],
-  [{ kind: 'unreachable', reason: 'why' }, 'console', /^remote-viewer gets no connection to desktop-1: why$/],
-  [
-    { kind: 'takenOver', by: 'bob', from: '10.0.0.2' },
-    'conflict',
-    /^bob has taken over the console of desktop-1 from 10/,
-  ],
-  [{ kind: 'takenOver' }, 'conflict', /^somebody has taken over/],
-  [{ kind: 'vmStopped' }, 'state', /^desktop-1 has stopped$/],
-  [{ kind: 'connectionLost' }, 'console', /is lost$/],
-  [{ kind: 'viewerHung', stage: 'link' }, 'console', /does not answer/],
-  [{ kind: 'viewerHung', stage: 'display' }, 'console', /sends no picture/],
-  [{ kind: 'viewerFailed', reason: 'why' }, 'console', /^remote-viewer failed: why$/],
-  [{ kind: 'interrupted' }, 'interrupted', /was interrupted$/],
-];
-for (const [outcome, code, message] of ERRORS) {
-  test(`sentence: ${JSON.stringify(outcome)}`, () => {
-    const error = sessionError({ vm: 'desktop-1', viewer: 'remote-viewer' }, { outcome, connected: true });
-    assert.equal(error?.code, code);
-    assert.match(error?.message ?? '', message);
-  });
-}
-
-test('a window that was closed too early is no success', () => {
-  const early = { outcome: { kind: 'windowClosed' }, connected: false } as const;
-  assert.equal(sessionError({ vm: 'desktop-1', viewer: 'x' }, early)?.code, 'console');
-});

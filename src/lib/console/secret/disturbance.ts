@@ -1,4 +1,4 @@
-import { agentOf, resendEndsManualSession, wantedUser } from '../../vm/state.ts';
+import { agentOf, confirmedUser, resendEndsManualSession, wantedUser } from '../../vm/state.ts';
 import type { Vm, VmPool } from '../../vm/types.ts';
 
 /**
@@ -15,7 +15,7 @@ export function secretWriteDisturbance(vm: Vm, pool: VmPool | undefined): string
     );
   }
   const wanted = wantedUser(vm, pool);
-  if (agentOf(vm) !== 'connected' || wanted === undefined || wanted === vm.status.loggedInUser) {
+  if (agentOf(vm) !== 'connected' || wanted === undefined || wanted === confirmedUser(vm)) {
     return undefined;
   }
   return (
