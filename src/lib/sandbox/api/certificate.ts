@@ -29,8 +29,16 @@ function parseCertificate(text: string): ServerCertificate | undefined {
   const keyPem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0];
   const certPem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(text)?.[0];
   if (keyPem === undefined || certPem === undefined) return undefined;
-  const lastsUntil = new X509Certificate(certPem).validToDate.getTime();
-  return lastsUntil > Date.now() + RENEW_BEFORE ? { keyPem, certPem } : undefined;
+  return endOf(certPem) > Date.now() + RENEW_BEFORE ? { keyPem, certPem } : undefined;
+}
+
+/** When the certificate ends, in milliseconds; long ago for what is none. */
+function endOf(certPem: string): number {
+  try {
+    return new X509Certificate(certPem).validToDate.getTime();
+  } catch {
+    return 0;
+  }
 }
 
 async function generateCertificate(): Promise<ServerCertificate> {

@@ -1,13 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import type { Server } from 'node:https';
-import { VmopError } from '../../errors.ts';
+import { messageOf, VmopError } from '../../errors.ts';
 import type { Identity } from '../../cluster/types.ts';
 import { authenticator } from './authenticate.ts';
 import type { PolicyRule } from './authorize.ts';
-import { loadCertificate } from './certificate.ts';
+import { loadCertificate, type ServerCertificate } from './certificate.ts';
 import { timestamp, type ApiContext, type PodLog } from './context.ts';
 import { startExpiry } from './expiry.ts';
-import { openJournal } from './journal.ts';
+import { openJournal, type Journal } from './journal.ts';
 import { NAMESPACES } from './kinds.ts';
 import { newObject } from './objects.ts';
 import { createApiServer } from './server.ts';
@@ -30,7 +30,7 @@ export interface ApiOptions {
    */
   rules?: PolicyRule[];
   now?: () => Date;
-  /** Changes kept per kind; watches and pages from before them are answered with 410. 10,000. */
+  /** Changes kept per kind; watches and pages from before them are answered with 410. 2,000. */
   watchHistory?: number;
   /** 60,000. */
   bookmarkIntervalMs?: number;
@@ -51,11 +51,12 @@ export interface RunningApi {
 /** Starts the sandbox's Kubernetes API on loopback. Rejects when the port is taken or the directory is unusable. */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const { directory, host = '127.0.0.1', rules = [], now = () => new Date() } = options;
-  if (directory !== undefined) await mkdir(directory, { recursive: true, mode: 0o700 });
-  const certificate = await loadCertificate(directory);
-  const journal = directory === undefined ? undefined : openJournal(directory);
+  const { certificate, journal } = await openDirectory(directory).catch((cause: unknown) => {
+    const message = `the sandbox's API cannot keep its state in ${directory}: ${messageOf(cause)}`;
+    throw new VmopError('failed', message, { cause });
+  });
   const store = new Store({
-    history: options.watchHistory ?? 10_000,
+    history: options.watchHistory ?? 2000,
     append: journal && ((record) => journal.append(record)),
     ...journal?.state,
   });
@@ -90,6 +91,14 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       journal?.close();
     },
   };
+}
+
+async function openDirectory(
+  directory: string | undefined,
+): Promise<{ certificate: ServerCertificate; journal: Journal | undefined }> {
+  if (directory !== undefined) await mkdir(directory, { recursive: true, mode: 0o700 });
+  const certificate = await loadCertificate(directory);
+  return { certificate, journal: directory === undefined ? undefined : openJournal(directory) };
 }
 
 function addDefaultNamespace({ store, now }: ApiContext): void {

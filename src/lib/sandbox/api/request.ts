@@ -30,13 +30,16 @@ const VERBS: Record<string, [one: string, many: string]> = {
 };
 
 export function parseTarget(method: string, url: string): Target {
-  const { pathname, searchParams: query } = new URL(url, 'https://localhost');
+  const parsed = URL.parse(url, 'https://localhost');
+  if (parsed === null) throw badRequest(`the request's URL cannot be understood: ${url}`);
+  const { pathname, searchParams: query } = parsed;
   const resource = parseResource(pathname);
   const target = { method, path: pathname, query, resource };
   if (resource === undefined) return { ...target, verb: method.toLowerCase() };
   const [one, many] = VERBS[method] ?? [method.toLowerCase(), method.toLowerCase()];
   const verb = resource.name === undefined ? many : one;
-  return { ...target, verb: verb === 'list' && isTrue(query, 'watch') ? 'watch' : verb };
+  const watches = method === 'GET' && verb === 'list' && isTrue(query, 'watch');
+  return { ...target, verb: watches ? 'watch' : verb };
 }
 
 export function isTrue(query: URLSearchParams, name: string): boolean {

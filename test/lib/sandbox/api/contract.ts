@@ -1,6 +1,7 @@
 import { after, before, describe } from 'node:test';
 import { TestClient, type ApiTarget } from './client.ts';
 import { accessContract } from './contract-access.ts';
+import { coreContract } from './contract-core.ts';
 import { listContract } from './contract-lists.ts';
 import { patchContract } from './contract-patches.ts';
 import { watchContract } from './contract-watches.ts';
@@ -10,7 +11,8 @@ import { Fixture } from './fixture.ts';
 
 /**
  * What vmop and the operator count on in a Kubernetes API with VM-Operator's kinds: one suite for the embedded API and
- * for a real kube-apiserver. Works in namespaces of its own.
+ * for a real kube-apiserver (with the kinds of `customResourceDefinitions`, and pods that need no service account). Works
+ * in a namespace of its own.
  */
 export function apiContract(name: string, open: () => Promise<ApiTarget>): void {
   describe(name, () => {
@@ -21,6 +23,7 @@ export function apiContract(name: string, open: () => Promise<ApiTarget>): void 
     after(() => fixture.close());
     wireContract(fixture);
     writeContract(fixture);
+    coreContract(fixture);
     patchContract(fixture);
     listContract(fixture);
     watchContract(fixture);

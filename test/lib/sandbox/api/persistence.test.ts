@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -142,6 +142,20 @@ describe('persistence', () => {
         }
       });
     }
+  });
+
+  test('makes another certificate where the old one is broken, and says when it cannot work there', async () => {
+    await session(async () => {});
+    const file = join(directory, 'server.pem');
+    const broken = (await readFile(file, 'utf8')).replace(/(?<=CERTIFICATE-----\n).*/, 'AAAA');
+    await writeFile(file, broken);
+    await session(async (client) => {
+      succeeded(await client.get('/version'));
+    });
+    await assert.rejects(
+      startApi({ tokens: {}, directory: join(file, 'below') }),
+      /cannot keep its state in .*below/,
+    );
   });
 
   test('starts empty without a directory', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ageText } from '../../../../src/lib/sandbox/api/age.ts';
 import { isAllowed, type PolicyRule } from '../../../../src/lib/sandbox/api/authorize.ts';
+import { customResourceDefinitions } from '../../../../src/lib/sandbox/api/crd.ts';
 import { sameJson } from '../../../../src/lib/sandbox/api/json.ts';
 import { lastLines } from '../../../../src/lib/sandbox/api/logs.ts';
 import { decodeProtobuf } from '../../../../src/lib/sandbox/api/protobuf.ts';
@@ -9,6 +10,7 @@ import { negotiate, parseTarget } from '../../../../src/lib/sandbox/api/request.
 import { validate, withDefaults, type Schema } from '../../../../src/lib/sandbox/api/schema.ts';
 import { normalizeSecret } from '../../../../src/lib/sandbox/api/secrets.ts';
 import { ApiFailure } from '../../../../src/lib/sandbox/api/status.ts';
+import { pick } from './client.ts';
 
 describe('age', () => {
   const cases: [seconds: number, text: string][] = [
@@ -248,4 +250,29 @@ describe('binary form', () => {
       assert.equal(decodeProtobuf(bytes), undefined);
     });
   }
+});
+
+test('the definitions for a real API server say what is checked here', () => {
+  const [vms, pools, ...rest] = customResourceDefinitions();
+  assert.deepEqual(rest, []);
+  assert.deepEqual(
+    [pick(vms, 'metadata.name'), pick(pools, 'metadata.name')],
+    ['vms.vmoperator.jdrupes.org', 'vmpools.vmoperator.jdrupes.org'],
+  );
+  assert.deepEqual(
+    [pick(vms, 'spec.versions.0.subresources'), pick(pools, 'spec.versions.0.subresources')],
+    [{ status: {} }, undefined],
+  );
+  const spec = pick(vms, 'spec.versions.0.schema.openAPIV3Schema.properties.spec');
+  assert.deepEqual(pick(spec, 'properties.vm.properties.state'), {
+    type: 'string',
+    enum: ['Stopped', 'Running'],
+    default: 'Stopped',
+  });
+  assert.deepEqual(pick(spec, 'properties.vm.properties.currentRam'), { 'x-kubernetes-int-or-string': true });
+  assert.equal(pick(spec, 'x-kubernetes-preserve-unknown-fields'), true);
+  assert.deepEqual(pick(spec, 'properties.permissions.items.oneOf'), [
+    { required: ['user'] },
+    { required: ['role'] },
+  ]);
 });
