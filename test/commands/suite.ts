@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { after, before } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '../../src/lib/cluster/types.ts';
 import type { SimulatedDriver } from '../../src/lib/sandbox/drivers/simulated.ts';
 import { DISPLAY_SECRETS } from '../../src/lib/console/secret/display-secret.ts';
@@ -43,9 +44,10 @@ export function commandSuite(
   });
   after(async () => {
     const seen = await passwords?.stop();
+    const troubles = [...(sandbox?.troubles ?? [])];
     await sandbox?.close();
     assertNotPrinted(seen ?? new Set());
-    assert.deepEqual(sandbox?.troubles, []);
+    assert.deepEqual(troubles, []);
   });
   const start: CommandSuite['start'] = (line, { user = 'admin', ...rest } = {}) => {
     const args = typeof line === 'string' ? line.split(' ') : line;
@@ -108,12 +110,21 @@ export function assertNotPrinted(passwords: Iterable<string>): void {
   }
 }
 
-/** What an interrupted command must not leave: listeners, a hidden cursor. */
+/** What an interrupted command must not leave: listeners, a reader of standard input, a hidden cursor. */
 export function assertNothingLeft({ runtime }: VmopProcess): void {
   assert.equal(runtime.exit(), 0, 'something is left to do at exit');
   assert.deepEqual(getEventListeners(runtime.signal, 'abort'), []);
-  assert.equal(runtime.stdin.listenerCount('data'), 0);
+  const { stdin } = runtime;
+  assert.ok(stdin.listenerCount('data') === 0 || stdin.isPaused(), 'standard input is still read');
   assert.equal(runtime.screen.cursorVisible, true);
+}
+
+/** For what no object tells: looks again and again, up to 10 s. */
+export async function until(holds: () => boolean): Promise<void> {
+  for (const since = Date.now(); !holds();) {
+    assert.ok(Date.now() - since < 10_000, `still not: ${holds.toString()}`);
+    await pause(2);
+  }
 }
 
 /** Whether the value of `-o json` is a list of objects with these names. */

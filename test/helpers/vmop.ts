@@ -51,6 +51,8 @@ export function startVmop(home: string, args: string[], options: VmopOptions = {
     ...rest,
     env: { HOME: home, ...(kubeconfig === undefined ? {} : { KUBECONFIG: kubeconfig }), ...env },
   });
+  // A prompt ends the stream that it wrote to, unless it is marked as Node marks a process's own.
+  Object.assign(fake.stderr, { _isStdio: true });
   const runtime = otherStdout === undefined ? fake : { ...fake, stdout: otherStdout };
   let over = false;
   const ended = main(args, runtime, ROOT).then((code) => {
