@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { loadKubeconfig, openCluster, type Cluster, type Identity } from '../cluster/index.ts';
 import { startApi, type PolicyRule, type RunningApi } from './api/index.ts';
@@ -7,6 +7,7 @@ import type { Driver } from './drivers/driver.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { startOperator, type Operator } from './operator/index.ts';
 import { podLogText } from './pod-log.ts';
+import { writePrivate } from './private-file.ts';
 
 export interface LocalUser extends Identity {
   /** Default: a new one. */
@@ -93,11 +94,4 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
 
 export function newToken(): string {
   return randomBytes(32).toString('base64url');
-}
-
-/** Whole or not at all, readable by its owner only. */
-export async function writePrivate(file: string, text: string): Promise<void> {
-  const unfinished = `${file}.${process.pid}`;
-  await writeFile(unfinished, text, { mode: 0o600 });
-  await rename(unfinished, file);
 }

@@ -4,7 +4,7 @@ import type { LogLine } from './operator/index.ts';
 /** The lines that a request for a pod's log wants, as text. */
 export function podLogText(
   lines: readonly LogLine[],
-  { tailLines, sinceSeconds, timestamps }: PodLogQuery & { timestamps?: boolean },
+  { tailLines, sinceSeconds, timestamps }: PodLogQuery,
   now: Date,
 ): string {
   const since = sinceSeconds === undefined ? -Infinity : now.getTime() - sinceSeconds * 1000;

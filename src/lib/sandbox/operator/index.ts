@@ -5,7 +5,6 @@ import { RunnerHost } from './runner-host.ts';
 import type { RunnerLog } from './runner-log.ts';
 
 export { RunnerLog, type LogLine } from './runner-log.ts';
-export { machineFolders } from './runner-host.ts';
 
 export interface OperatorOptions {
   /** With the rights of an administrator of the namespaces. */

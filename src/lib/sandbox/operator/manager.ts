@@ -18,6 +18,7 @@ import {
   CONFIG_MAPS,
   DISPLAY_SECRETS_SELECTOR,
   DP_VERSION,
+  ENDING,
   OPERATED_VMS,
   PODS,
   REVISION,
@@ -45,6 +46,7 @@ const CONCURRENCY = 16;
 const ACTION_TIMEOUT_MS = 60_000;
 
 type Named<T> = T & Observable;
+type Annotations = Record<string, string>;
 
 /**
  * The part of VM-Operator that runs once per cluster: turns VMs into ConfigMap, display Secret and runner pod, and
@@ -176,27 +178,34 @@ export class Manager {
         return vm && this.#writeConfig(vm, action.revision, renderRunnerConfig(action.config), signal);
       case 'createPod':
         return vm && this.#createPod(vm, action.revision, signal);
-      case 'touchPod': {
-        const annotations = {
-          ...(action.revision === undefined
-            ? {}
-            : {
-                [REVISION]: action.revision,
-                [CM_VERSION]: this.#configMaps.get(key)?.resourceVersion ?? '',
-              }),
-          ...(action.secretVersion === undefined ? {} : { [DP_VERSION]: action.secretVersion }),
-        };
-        this.#pods.put(await cluster.patch(PODS, ref, merge({ metadata: { annotations } }), { signal }));
-        return undefined;
-      }
+      case 'touchPod':
+        return this.#annotatePod(key, this.#mounts(key, action), signal);
+      case 'endPod':
+        return this.#annotatePod(key, { [ENDING]: new Date().toISOString() }, signal);
       case 'deletePod':
         if (action.failed) this.#countFailure(key);
-        return ifPresent(cluster.delete(PODS, ref, { signal }));
+        return ifPresent(cluster.delete(PODS, ref, { graceSeconds: 0, signal }));
       case 'deleteConfig':
         return ifPresent(cluster.delete(CONFIG_MAPS, ref, { signal }));
       case 'lookAgain':
         return this.#queue.addLater(key, action.afterMs);
     }
+  }
+
+  #mounts(key: string, { revision, secretVersion }: Extract<Action, { type: 'touchPod' }>): Annotations {
+    const configMap = this.#configMaps.get(key)?.resourceVersion ?? '';
+    return {
+      ...(revision === undefined ? {} : { [REVISION]: revision, [CM_VERSION]: configMap }),
+      ...(secretVersion === undefined ? {} : { [DP_VERSION]: secretVersion }),
+    };
+  }
+
+  async #annotatePod(key: string, annotations: Annotations, signal: AbortSignal): Promise<void> {
+    const pod = this.#pods.get(key);
+    if (pod === undefined) return;
+    // Not another pod of the same name.
+    const metadata = { uid: pod.uid, annotations };
+    this.#pods.put(await this.#options.cluster.patch(PODS, pod, merge({ metadata }), { signal }));
   }
 
   async #patchStatus(vm: OperatedVm, status: JsonObject, signal: AbortSignal): Promise<void> {

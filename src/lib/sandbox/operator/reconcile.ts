@@ -1,5 +1,5 @@
 import { CONDITIONS, type VmPool } from '../../vm/types.ts';
-import { DP_VERSION, REVISION } from './resources.ts';
+import { DP_VERSION, isOver, REVISION } from './resources.ts';
 import type { DisplaySecret, OperatedVm, RunnerConfigMap, RunnerPod } from './resources.ts';
 import { runnerConfig, type RunnerConfig } from './runner-config.ts';
 
@@ -24,7 +24,9 @@ export type Action =
   | { type: 'createPod'; revision: string }
   /** Tells the pod of a new state of the ConfigMap, the Secret, or both. */
   | { type: 'touchPod'; revision?: string; secretVersion?: string }
-  /** Gracefully: the guest gets the pod's grace period to power down. */
+  /** Has the guest power down. */
+  | { type: 'endPod' }
+  /** When its runner is over. `failed`: it is to be tried again. */
   | { type: 'deletePod'; failed: boolean }
   | { type: 'deleteConfig' }
   /** The guest powered off by itself: the VM shall stay off. */
@@ -56,12 +58,15 @@ function hasAllConditions({ status }: OperatedVm): boolean {
 }
 
 function endPod(pod: RunnerPod | undefined): Action[] {
-  return pod === undefined || pod.deletionTimestamp ? [] : [{ type: 'deletePod', failed: false }];
+  if (pod === undefined) return [];
+  if (isOver(pod)) return [{ type: 'deletePod', failed: false }];
+  return pod.ending ? [] : [{ type: 'endPod' }];
 }
 
 function keepRunning(vm: OperatedVm, observed: Observed, now: Date): Action[] {
   const { pod } = observed;
-  if (pod?.deletionTimestamp) return [];
+  // A start while the last run ends.
+  if (pod?.ending) return endPod(pod);
   if (pod?.phase === 'Succeeded') return [{ type: 'stopVm' }, { type: 'deletePod', failed: false }];
   if (pod?.phase === 'Failed') return restart(pod, observed.failures, now);
   const loggedInUser = effectiveUser(vm, observed.pool);

@@ -16,6 +16,15 @@ export const CM_VERSION = 'vmrunner.jdrupes.org/cmVersion';
 export const DP_VERSION = 'vmrunner.jdrupes.org/dpVersion';
 /** On the ConfigMap: which state of the VM it was written for. On the pod: which of those it was told of. */
 export const REVISION = 'sandbox.vmop/revision';
+/**
+ * On a pod whose runner shall end: the machine powers down, then the pod is deleted. The annotation comes first because
+ * not every API server keeps a pod for the time that its deletion takes.
+ */
+export const ENDING = 'sandbox.vmop/ending';
+
+export function isOver(pod: RunnerPod): boolean {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
 
 /** What every cached object has. */
 export interface Observable {
@@ -37,6 +46,8 @@ export interface RunnerPod extends Observable {
   ownerUid: string;
   annotations: Record<string, string>;
   phase: string;
+  /** The runner is told to end, by annotation or by the pod's deletion. */
+  ending: boolean;
   /** Being deleted; a well-behaved runner is gone by then. */
   deletionTimestamp?: Date;
   startedAt?: Date;
@@ -88,6 +99,7 @@ function parsePod(object: KubeObject): RunnerPod {
     ownerUid: ownerUid(object),
     annotations: metadata.annotations ?? {},
     phase: asString(status['phase']) ?? 'Pending',
+    ending: metadata.deletionTimestamp !== undefined || metadata.annotations?.[ENDING] !== undefined,
     deletionTimestamp: asDate(metadata.deletionTimestamp),
     startedAt: asDate(status['startTime']),
     finishedAt: asDate(terminated?.['finishedAt']),

@@ -1,12 +1,13 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isStatus } from '../../cluster/api-error.ts';
 import type { Change, Cluster, ObjectRef } from '../../cluster/types.ts';
 import { messageOf } from '../../errors.ts';
 import type { Driver } from '../drivers/driver.ts';
+import { machineFolderName, machineFolders } from './machine-folder.ts';
 import { follow, keyOf } from './object-cache.ts';
 import { podStatus, type ContainerState } from './objects.ts';
-import { OPERATED_VMS, PODS, RUNNER_PODS_SELECTOR, type RunnerPod } from './resources.ts';
+import { isOver, OPERATED_VMS, PODS, RUNNER_PODS_SELECTOR, type RunnerPod } from './resources.ts';
 import { RunnerLog } from './runner-log.ts';
 import { Runner, type RunnerEnd } from './runner.ts';
 
@@ -42,6 +43,7 @@ export class RunnerHost {
   readonly #hosted = new Map<string, Hosted>();
   /** Logs outlive their runner until the pod goes. By namespace and name. */
   readonly #logs = new Map<string, RunnerLog>();
+  #listed = false;
   #watch: Promise<void> = Promise.resolve();
   readonly #endings = new Set<Promise<void>>();
 
@@ -86,7 +88,7 @@ export class RunnerHost {
   async end(withinSeconds: number): Promise<void> {
     await this.#stopWatching();
     for (const hosted of this.#hosted.values()) {
-      hosted.pod = { ...hosted.pod, deletionTimestamp: new Date() };
+      hosted.pod = { ...hosted.pod, ending: true };
       hosted.runner.terminate(withinSeconds);
     }
     await Promise.all(this.#endings);
@@ -103,41 +105,43 @@ export class RunnerHost {
     const pods = change.type === 'synced' ? change.items : [change.item];
     for (const pod of pods) this.#present(pod);
     if (change.type !== 'synced') return;
+    this.#listed = true;
     const uids = new Set(pods.map(({ uid }) => uid));
     for (const { pod } of this.#hosted.values()) if (!uids.has(pod.uid)) this.#vanished(pod);
   }
 
   #present(pod: RunnerPod): void {
-    const over = pod.phase === 'Succeeded' || pod.phase === 'Failed';
     let hosted = this.#hosted.get(pod.uid);
-    if (hosted === undefined && !over && !(pod.deletionTimestamp && pod.phase === 'Pending')) {
+    if (hosted === undefined) {
+      const wanted = !isOver(pod) && !(pod.ending && pod.phase === 'Pending');
+      if (!wanted && pod.ending) this.#track(this.#remove(pod));
+      if (!wanted) return;
       hosted = this.#host(pod);
     }
-    if (hosted === undefined) {
-      if (pod.deletionTimestamp) this.#track(this.#remove(pod));
-      return;
-    }
-    hosted.runner.podChanged(pod);
-    if (pod.deletionTimestamp && !hosted.pod.deletionTimestamp) {
-      hosted.runner.terminate();
-      const leftMs = Math.max(pod.deletionTimestamp.getTime() - Date.now(), 0);
-      hosted.deadline = setTimeout(() => void hosted.runner.kill(), Math.min(leftMs, 2 ** 31 - 1));
-    }
+    const { runner, pod: known } = hosted;
     hosted.pod = pod;
+    runner.podChanged(pod);
+    if (pod.ending && !known.ending) runner.terminate();
+    if (pod.deletionTimestamp && !known.deletionTimestamp) {
+      const leftMs = Math.max(pod.deletionTimestamp.getTime() - Date.now(), 0);
+      hosted.deadline = setTimeout(() => void runner.kill(), Math.min(leftMs, 2 ** 31 - 1));
+    }
   }
 
   #host(pod: RunnerPod): Hosted {
     const { cluster, driver } = this.#options;
     const log = new RunnerLog();
-    const adopt = pod.phase === 'Running';
+    // A pod that was there before: an earlier process may have started its machine, even without having said so.
+    const adopt = !this.#listed || pod.phase === 'Running';
     const runner = new Runner({ cluster, driver, pod, adopt, machineFolder: this.#machineFolder, log });
     const startedAt = adopt ? (pod.startedAt ?? new Date()) : new Date();
     // Without its deletion, so that `present` sees that as a change.
-    const { deletionTimestamp: _, ...fresh } = pod;
+    const { deletionTimestamp: _, ...rest } = pod;
+    const fresh = { ...rest, ending: false };
     const hosted: Hosted = { runner, pod: fresh, startedAt, log, deadline: undefined, vanished: false };
     this.#hosted.set(pod.uid, hosted);
     this.#logs.set(keyOf(pod), log);
-    if (!adopt) this.#track(this.#writeStatus(pod, { phase: 'Running', startedAt }));
+    if (pod.phase !== 'Running') this.#track(this.#writeStatus(pod, { phase: 'Running', startedAt }));
     this.#track(runner.ended.then((end) => this.#ended(hosted, end)));
     return hosted;
   }
@@ -148,7 +152,7 @@ export class RunnerHost {
     this.#hosted.delete(pod.uid);
     log.end();
     if (hosted.vanished) return;
-    if (pod.deletionTimestamp) return this.#remove(pod);
+    if (pod.ending && (end !== 'abandoned' || pod.deletionTimestamp)) return this.#remove(pod);
     if (end === 'abandoned') return;
     const phase = end === 'succeeded' ? 'Succeeded' : 'Failed';
     await this.#writeStatus(pod, { phase, startedAt, finishedAt: new Date() });
@@ -170,7 +174,7 @@ export class RunnerHost {
     await this.#options.cluster.patch(PODS, pod, patch, { subresource: 'status' });
   }
 
-  /** The last word on a deleted pod, as the kubelet has it. */
+  /** The last word on a pod that has ended, as the kubelet has it. */
   async #remove(pod: RunnerPod): Promise<void> {
     await this.#options.cluster.delete(PODS, pod, { graceSeconds: 0 });
   }
@@ -205,20 +209,5 @@ export class RunnerHost {
       await driver.reap(folder);
       if (!existing.has(name)) await rm(folder, { recursive: true, force: true });
     }
-  }
-}
-
-/** Short, because socket paths are limited to about 100 bytes. */
-export function machineFolderName(vmUid: string): string {
-  return vmUid.replaceAll(/[^0-9a-z]/gi, '').slice(0, 12) || 'none';
-}
-
-/** Names of the folders of machines; empty when there are none. */
-export async function machineFolders(machinesFolder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(machinesFolder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  } catch {
-    return [];
   }
 }

@@ -7,6 +7,7 @@ import { reconcile, type Observed } from '../../../../src/lib/sandbox/operator/r
 import {
   CONFIG_MAPS,
   DP_VERSION,
+  ENDING,
   OPERATED_VMS,
   PODS,
   REVISION,
@@ -123,14 +124,29 @@ const table: [string, Partial<Observed>, unknown[]][] = [
   ],
   ['a stopped VM without anything needs nothing', { ...none, vm: vm({ state: 'Stopped' }) }, []],
   [
-    'a stop deletes the pod and keeps ConfigMap and Secret',
+    'a stop ends the pod and keeps ConfigMap and Secret',
     { vm: vm({ state: 'Stopped' }) },
-    [{ type: 'deletePod', failed: false }],
+    [{ type: 'endPod' }],
   ],
   [
     'a stop that is under way is waited for',
     { vm: vm({ state: 'Stopped' }), pod: pod({ deletionTimestamp: NOW.toISOString() }) },
     [],
+  ],
+  [
+    'so is one that was asked for by annotation',
+    { vm: vm({ state: 'Stopped' }), pod: pod({ annotations: { [ENDING]: 'x' } }) },
+    [],
+  ],
+  [
+    'a pod whose runner is over goes',
+    { vm: vm({ state: 'Stopped' }), pod: pod({ status: { phase: 'Succeeded' } }) },
+    [{ type: 'deletePod', failed: false }],
+  ],
+  [
+    'a start while the last run ends does not take that end for the guest’s own',
+    { pod: pod({ annotations: { [ENDING]: 'x' }, status: { phase: 'Succeeded' } }) },
+    [{ type: 'deletePod', failed: false }],
   ],
   [
     'runnerVersion is removed when the pod has gone',
@@ -216,13 +232,9 @@ const table: [string, Partial<Observed>, unknown[]][] = [
   [
     'a deleted VM takes pod and ConfigMap with it, the Secret stays',
     { vm: undefined },
-    [{ type: 'deletePod', failed: false }, { type: 'deleteConfig' }],
+    [{ type: 'endPod' }, { type: 'deleteConfig' }],
   ],
-  [
-    'a VM created meanwhile waits for the old pod',
-    { pod: pod(owner('old-uid')) },
-    [{ type: 'deletePod', failed: false }],
-  ],
+  ['a VM created meanwhile waits for the old pod', { pod: pod(owner('old-uid')) }, [{ type: 'endPod' }]],
   [
     'a ConfigMap that an earlier VM of the name left is taken over',
     { ...none, configMap: configMap('7', 'old-uid'), secret: secret() },
