@@ -1,6 +1,7 @@
-import { ApiError, parseStatus } from './api-error.ts';
+import { VmopError } from '../errors.ts';
+import { ApiError, isStatus, parseStatus } from './api-error.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
-import { asArray, asDate, asObject, asString, parseJson, parseObject } from './parse.ts';
+import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
 import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
 import { pause, retryPause } from './retry.ts';
 import { ConnectionError, Transport, type TransportRequest, type TransportResponse } from './transport.ts';
@@ -28,6 +29,8 @@ export interface ClusterOptions {
   userAgent: string;
   timeoutMs: number;
   impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+  /** Ends every call and every watch when it aborts. */
+  signal?: AbortSignal | undefined;
 }
 
 /** 500 as kubectl: large enough to be fast, small enough to keep one page's text in memory. */
@@ -43,11 +46,14 @@ export function openCluster(kubeconfig: Kubeconfig, options: ClusterOptions): Cl
 class HttpCluster implements Cluster {
   readonly context: ContextInfo;
   readonly #transport: Transport;
+  readonly #closed = new AbortController();
+  readonly #ended: AbortSignal;
   /** Server time minus local time in milliseconds, as of the last answer. */
   #clockOffset: number | undefined;
 
-  constructor({ config, info }: Kubeconfig, options: ClusterOptions) {
+  constructor({ config, info }: Kubeconfig, { signal, ...options }: ClusterOptions) {
     this.context = info;
+    this.#ended = either(this.#closed.signal, signal);
     this.#transport = new Transport({ config, server: info.server, clusterName: info.cluster, ...options });
   }
 
@@ -56,12 +62,26 @@ class HttpCluster implements Cluster {
   }
 
   async list<T>(resource: Resource<T>, selection: Selection): Promise<Listing<T>> {
+    try {
+      return await this.#listPages(resource, selection, PAGE_SIZE);
+    } catch (error) {
+      if (!isStatus(error, 410)) throw error;
+      // The server no longer knows the state that the pages are of: all in one piece, then.
+      return await this.#listPages(resource, selection, undefined);
+    }
+  }
+
+  async #listPages<T>(
+    resource: Resource<T>,
+    selection: Selection,
+    limit: number | undefined,
+  ): Promise<Listing<T>> {
     const items: T[] = [];
-    const page = (token: string | undefined): Promise<Answer> =>
-      this.#send({
-        method: 'GET',
-        path: collectionPath(resource, selection.namespace, pageQuery(selection, token)),
-      });
+    const { namespace, signal } = selection;
+    const page = (token: string | undefined): Promise<Answer> => {
+      const query = { ...selectionQuery(selection), limit, continue: token };
+      return this.#send({ method: 'GET', path: collectionPath(resource, namespace, query), signal });
+    };
     let answer = await page(undefined);
     for (;;) {
       // The next page is under way while this one is parsed: half the time of a large list.
@@ -69,7 +89,7 @@ class HttpCluster implements Cluster {
       const next = token === undefined ? undefined : page(token);
       // Its failure is met below, when it is awaited.
       next?.catch(() => {});
-      const list = asObject(parseJson(answer.text));
+      const list = this.#json(answer);
       for (const item of asArray(list['items'])) items.push(resource.parse(this.#object(resource, item)));
       if (next === undefined) {
         return { items, resourceVersion: asString(asObject(list['metadata'])['resourceVersion']) ?? '' };
@@ -121,7 +141,8 @@ class HttpCluster implements Cluster {
     await this.#send({ method: 'DELETE', path, signal: options.signal });
   }
 
-  watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>> {
+  watch<T>(resource: Resource<T>, watchOptions: WatchOptions<T>): AsyncIterable<Change<T>> {
+    const options = { ...watchOptions, signal: either(watchOptions.signal, this.#ended) };
     return followWatch({
       list: () => this.list(resource, options),
       open: (resourceVersion, timeoutSeconds, signal) =>
@@ -159,7 +180,14 @@ class HttpCluster implements Cluster {
   }
 
   async now(): Promise<Date> {
-    if (this.#clockOffset === undefined) await this.#send({ method: 'GET', path: '/version' });
+    if (this.#clockOffset === undefined) {
+      try {
+        await this.#send({ method: 'GET', path: '/version' });
+      } catch (error) {
+        // Also a refusal tells the time.
+        if (this.#clockOffset === undefined) throw error;
+      }
+    }
     return new Date(Date.now() + (this.#clockOffset ?? 0));
   }
 
@@ -171,6 +199,9 @@ class HttpCluster implements Cluster {
   }
 
   close(): void {
+    this.#closed.abort(
+      new VmopError('failed', `the connection to cluster "${this.context.cluster}" was closed`),
+    );
     this.#transport.close();
   }
 
@@ -179,7 +210,21 @@ class HttpCluster implements Cluster {
     const body = JSON.stringify({ apiVersion: `${group}/v1`, kind, ...(spec ? { spec } : {}) });
     // A review changes nothing, so it is repeated like a read.
     const answer = await this.#send({ method: 'POST', path, body }, true);
-    return asObject(asObject(parseJson(answer.text))['status']);
+    return asObject(this.#json(answer)['status']);
+  }
+
+  /** A login page, or a proxy's greeting, is no answer. */
+  #json({ text }: Answer): JsonObject {
+    const value = parseJson(text);
+    if (isObject(value)) return value;
+    const { cluster, server } = this.context;
+    throw new VmopError(
+      'unreachable',
+      `cluster "${cluster}" (${server}) does not answer as an API server does`,
+      {
+        hint: 'is a proxy or a login page between? check the server address in your kubeconfig',
+      },
+    );
   }
 
   #object(resource: Resource<unknown>, value: unknown): ReturnType<typeof parseObject> {
@@ -187,14 +232,15 @@ class HttpCluster implements Cluster {
   }
 
   #parse<T>(resource: Resource<T>, answer: Answer): T {
-    return resource.parse(this.#object(resource, parseJson(answer.text)));
+    return resource.parse(this.#object(resource, this.#json(answer)));
   }
 
   async #send(request: TransportRequest, repeatable = request.method === 'GET'): Promise<Answer> {
+    const signal = either(this.#ended, request.signal);
     return this.#attempt(
-      () => this.#transport.send(request),
+      () => this.#transport.send({ ...request, signal }),
       !repeatable,
-      request.signal,
+      signal,
       (answer) => answer.text,
     );
   }
@@ -255,12 +301,13 @@ class HttpCluster implements Cluster {
   }
 }
 
-function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
-  return { labelSelector, fieldSelector };
+/** Aborts with whichever comes first. */
+function either(first: AbortSignal, second: AbortSignal | undefined): AbortSignal {
+  return second === undefined ? first : AbortSignal.any([first, second]);
 }
 
-function pageQuery(selection: Selection, token: string | undefined): Query {
-  return { ...selectionQuery(selection), limit: PAGE_SIZE, continue: token };
+function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
+  return { labelSelector, fieldSelector };
 }
 
 function writeQuery({ dryRun }: WriteOptions): Query {
@@ -272,8 +319,10 @@ function continueToken(text: string): string | undefined {
   const head = text.slice(0, 4096);
   const items = head.indexOf('"items"');
   if (items >= 0) {
-    const found = /"continue"\s*:\s*"([^"\\]+)"/.exec(head.slice(0, items));
-    if (found || head.slice(0, items).includes('"metadata"')) return found?.[1];
+    const before = head.slice(0, items);
+    const found = /"continue"\s*:\s*"([^"\\]*)"/.exec(before);
+    if (found) return found[1] || undefined;
+    if (before.includes('"metadata"') && !before.includes('"continue"')) return undefined;
   }
   return asString(asObject(asObject(parseJson(text))['metadata'])['continue']) || undefined;
 }

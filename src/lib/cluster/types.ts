@@ -52,6 +52,7 @@ export interface Selection {
   namespace: string | undefined;
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface Listing<T> {

@@ -38,6 +38,7 @@ export async function* followWatch<T>({
   const { signal, onInterruption } = options;
   let listing = options.from;
   let version: string | undefined;
+  let synced = false;
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -45,6 +46,7 @@ export async function* followWatch<T>({
         listing ??= await list();
         if (signal.aborted) return;
         version = listing.resourceVersion;
+        synced = true;
         yield { type: 'synced', items: listing.items };
         listing = undefined;
       }
@@ -63,7 +65,7 @@ export async function* followWatch<T>({
         version = undefined;
         failures += 1;
       } else {
-        if (version === undefined || (error instanceof ApiError && FINAL.has(error.status.code))) throw error;
+        if (!synced || (error instanceof ApiError && FINAL.has(error.status.code))) throw error;
         failures += 1;
         onInterruption?.(messageOf(error));
       }

@@ -18,6 +18,7 @@ export interface FollowOptions<R, V extends Vm = Vm> {
   decide: (vm: V) => Verdict<R>;
   /** undefined: the VM was never seen. */
   describe: (vm: V | undefined) => Lateness;
+  /** 0: looks once. */
   timeoutMs: number;
   signal: AbortSignal;
   onChange?: ((vm: V) => void) | undefined;
@@ -44,12 +45,21 @@ export async function followVms<R, V extends Vm>(
 ): Promise<Map<string, FollowResult<R>>> {
   const results = new Map<string, FollowResult<R>>();
   const namespaces = Map.groupBy(refs, (ref) => ref.namespace);
-  const timeout = AbortSignal.timeout(Math.min(Math.max(options.timeoutMs, 0), LONGEST_TIMER_MS));
-  await Promise.all(
-    [...namespaces].map(([namespace, members]) =>
-      followNamespace(cluster, namespace, members, options, timeout, results),
-    ),
-  );
+  const ended = new AbortController();
+  const { timeoutMs } = options;
+  const timer =
+    timeoutMs > 0 ? setTimeout(() => ended.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS)) : undefined;
+  try {
+    await Promise.all(
+      [...namespaces].map(([namespace, members]) =>
+        followNamespace(cluster, namespace, members, options, ended.signal, results),
+      ),
+    );
+  } finally {
+    clearTimeout(timer);
+    // One that failed takes the others with it.
+    ended.abort();
+  }
   options.signal.throwIfAborted();
   return results;
 }
@@ -72,7 +82,7 @@ async function followNamespace<R, V extends Vm>(
   namespace: string,
   refs: readonly ObjectRef[],
   options: FollowOptions<R, V>,
-  timeout: AbortSignal,
+  ended: AbortSignal,
   results: Map<string, FollowResult<R>>,
 ): Promise<void> {
   const waiting = new Map(refs.map((ref) => [ref.name, ref]));
@@ -101,23 +111,24 @@ async function followNamespace<R, V extends Vm>(
   const changes = cluster.watch(options.resource, {
     namespace,
     fieldSelector: only && `metadata.name=${only.name}`,
-    signal: AbortSignal.any([options.signal, timeout, finished.signal]),
+    signal: AbortSignal.any([options.signal, ended, finished.signal]),
   });
   for await (const change of changes) {
     if (change.type === 'synced') {
       const present = new Set(change.items.map((vm) => vm.name));
       change.items.forEach(look);
       for (const name of waiting.keys()) if (!present.has(name)) gone(name);
+      if (options.timeoutMs <= 0) break;
     } else if (change.type === 'deleted') gone(change.item.name);
     else look(change.item);
     if (waiting.size === 0) return;
   }
   if (options.signal.aborted) return;
   for (const ref of waiting.values()) {
-    const { state, hint } = options.describe(latest.get(ref.name));
+    const { state, hint, code = 'timeout' } = options.describe(latest.get(ref.name));
     const seconds = Math.round(options.timeoutMs / 100) / 10;
     settle(ref, {
-      error: new VmopError('timeout', `${ref.name}: ${state} after ${seconds} s`, { hint, vm: ref.name }),
+      error: new VmopError(code, `${ref.name}: ${state} after ${seconds} s`, { hint, vm: ref.name }),
     });
   }
 }

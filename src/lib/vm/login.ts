@@ -144,7 +144,7 @@ function describeLateLogin(vm: Vm, request: LoginRequest, logUnreadable: string 
     const booted = holds(vm, 'Booted') ? 'the guest has booted' : 'the guest is not known to have booted';
     return {
       code: 'guest',
-      state: `no agent in the guest has greeted, so nobody can ${wish(request)}: ${booted}`,
+      state: `no agent in the guest has greeted, which alone could ${wish(request)} (${booted})`,
       hint: 'the guest needs the VM-Operator agent (vmop_agent) for its virtio port org.jdrupes.vmop_agent.0',
     };
   }
