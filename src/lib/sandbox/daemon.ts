@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import os from 'node:os';
+import { messageOf, VmopError } from '../errors.ts';
+import { DaemonLog } from './daemon-log.ts';
+import { writeDaemonRecord } from './daemon-record.ts';
+import { chooseDriver, type DriverChoice, type DriverRequest } from './driver-choice.ts';
+import { newToken, startLocalCluster, type LocalCluster } from './local-cluster.ts';
+import { reapMachines } from './machines.ts';
+import { writePrivate } from './private-file.ts';
+import { identifyProcess } from './process-identity.ts';
+import { ReadyPipe } from './ready-pipe.ts';
+import { userRules } from './rules.ts';
+import { createSeeds, SEED_NAMES } from './seeds.ts';
+import { createStateFolder, machinesFolderFor, readSettings, writeSettings } from './state-folder.ts';
+import type { StateFolder } from './state-folder.ts';
+
+export interface DaemonOptions {
+  /** The sandbox's folder. */
+  root: string;
+  driver: DriverRequest['wanted'];
+  /** Absolute path of a disk image. */
+  image?: string | undefined;
+  env: Record<string, string | undefined>;
+  /** Ends the daemon in order. */
+  signal: AbortSignal;
+}
+
+/** What guests get to power down when the sandbox stops. */
+export const STOP_SECONDS = 5;
+
+/**
+ * The sandbox's process: API, operator and driver until the signal aborts; then it ends the machines. Tells whoever
+ * started it over the ready pipe how it goes. Rejects when it cannot start.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const folder = await createStateFolder(options.root);
+  const log = new DaemonLog(folder.log).write;
+  const pipe = new ReadyPipe(options.env);
+  try {
+    const local = await startDaemon(folder, options, (text) => {
+      log(text);
+      pipe.send({ type: 'progress', text });
+    });
+    log(`ready: ${local.api.url}`);
+    pipe.send({ type: 'ready' });
+    pipe.close();
+    await aborted(options.signal);
+    log('stopping');
+    await local.stop({ withinSeconds: STOP_SECONDS });
+    await rm(folder.daemon, { force: true });
+    log('stopped');
+  } catch (error) {
+    log(`failed: ${messageOf(error)}`);
+    const hint = error instanceof VmopError ? error.hint : undefined;
+    pipe.send({ type: 'failed', message: messageOf(error), ...(hint === undefined ? {} : { hint }) });
+    pipe.close();
+    throw error;
+  }
+}
+
+async function startDaemon(
+  folder: StateFolder,
+  { driver: wanted, image, env, signal }: DaemonOptions,
+  onProgress: (text: string) => void,
+): Promise<LocalCluster> {
+  const choice = await chooseDriver({ wanted, image, env, onProgress, signal });
+  signal.throwIfAborted();
+  const known = await readSettings(folder);
+  const machinesFolder = await machinesFolderFor(folder, known.machinesFolder, env);
+  // Machines of a sandbox that was killed are taken over by their own driver only.
+  if (choice.info.name !== 'qemu') await reapMachines(machinesFolder);
+  const person = personName(env);
+  const token = known.token ?? newToken();
+  onProgress(`starting the API, machines are ${choice.info.name}`);
+  const local = await startOnPort(known.port, {
+    folder: folder.root,
+    apiFolder: folder.api,
+    users: { kubeconfig: { username: person, groups: ['system:masters'], token } },
+    rules: userRules(SEED_NAMES),
+    driver: choice.driver,
+    machinesFolder,
+    log: new DaemonLog(folder.log).write,
+  });
+  try {
+    await writeSettings(folder, { token, port: local.api.port, machinesFolder });
+    if (!existsSync(folder.seeded)) {
+      onProgress(`making ${SEED_NAMES.join(', ')}`);
+      await createSeeds(local.admin, person);
+      await writePrivate(folder.seeded, '');
+    }
+    await record(folder, local, choice, machinesFolder);
+    return local;
+  } catch (error) {
+    await local.stop({ withinSeconds: 0 });
+    throw error;
+  }
+}
+
+type Settings = Omit<Parameters<typeof startLocalCluster>[0], 'port'>;
+
+/** On the port of the last time, or on any when somebody else has that now. */
+async function startOnPort(port: number | undefined, settings: Settings): Promise<LocalCluster> {
+  if (port !== undefined) {
+    try {
+      return await startLocalCluster({ ...settings, port });
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+    }
+  }
+  return await startLocalCluster({ ...settings, port: undefined });
+}
+
+function isTaken(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return (
+    cause instanceof Error && 'code' in cause && (cause.code === 'EADDRINUSE' || cause.code === 'EACCES')
+  );
+}
+
+async function record(
+  folder: StateFolder,
+  { api }: LocalCluster,
+  { info }: DriverChoice,
+  machinesFolder: string,
+): Promise<void> {
+  const identity = await identifyProcess(process.pid);
+  if (identity === undefined)
+    throw new VmopError('failed', 'the system does not tell when a process started');
+  const { url, port } = api;
+  const startedAt = new Date().toISOString();
+  await writeDaemonRecord(folder, { ...identity, url, port, startedAt, machinesFolder, driver: info });
+}
+
+function personName(env: Record<string, string | undefined>): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    // A user that the system has no name for, as in some containers.
+    return env['USER'] || env['LOGNAME'] || 'me';
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,200 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { loadKubeconfig, openCluster } from '../cluster/index.ts';
+import { messageOf, VmopError } from '../errors.ts';
+import { VMS } from '../vm/parse.ts';
+import { phaseOf, type VmPhase } from '../vm/state.ts';
+import { SANDBOX_CONTEXT } from './kubeconfig.ts';
+import { followLog, type FollowLogOptions } from './daemon-log.ts';
+import { spawnDaemon } from './daemon-process.ts';
+import { readDaemonRecord, runningDaemon } from './daemon-record.ts';
+import type { DaemonRecord, DriverInfo, DriverName } from './daemon-record.ts';
+import { withLock } from './lock.ts';
+import { reapMachines } from './machines.ts';
+import { sandboxFolder } from './paths.ts';
+import { signalProcess, waitForProcessEnd } from './process-identity.ts';
+import {
+  createStateFolder,
+  purgeStateFolder,
+  readSettings,
+  removeEmptyStateFolder,
+  stateFolder,
+  type StateFolder,
+} from './state-folder.ts';
+
+/** One VM of the sandbox. */
+export interface SandboxMachine {
+  name: string;
+  namespace: string;
+  state: VmPhase;
+  /** Absent without a display. */
+  spicePort?: number;
+}
+
+/** What is known of the sandbox: the `--json` form of `vmop sandbox status`. */
+export interface SandboxInfo {
+  running: boolean;
+  /** Where its state is. */
+  folder: string;
+  kubeconfig: string;
+  /** Name of the kubeconfig's context. */
+  context: string;
+  /** What is wrong with it, when something is. */
+  problem?: string;
+  pid?: number;
+  url?: string;
+  startedAt?: string;
+  driver?: DriverInfo;
+  machines?: SandboxMachine[];
+}
+
+type Env = Record<string, string | undefined>;
+
+export interface StartSandboxOptions {
+  env: Env;
+  /** What makes this executable run vmop: execArgv and script, or nothing for a standalone executable. */
+  entry: readonly string[];
+  driver: DriverName | 'auto';
+  /** Path of a disk image to boot, instead of the tiny guest. */
+  image?: string | undefined;
+  timeoutMs: number;
+  signal: AbortSignal;
+  /** What is being done, for a person who waits. */
+  onProgress: (text: string) => void;
+}
+
+export interface StartedSandbox extends SandboxInfo {
+  /** It ran before. */
+  alreadyRunning: boolean;
+}
+
+/**
+ * Starts the sandbox as a process of its own, unless it runs. Errors: `state` when it runs with another driver or
+ * image, `failed` when it cannot start, `timeout`.
+ */
+export async function startSandbox(options: StartSandboxOptions): Promise<StartedSandbox> {
+  const { env, driver, entry, timeoutMs, signal, onProgress } = options;
+  const image = options.image === undefined ? undefined : path.resolve(options.image);
+  const folder = await createStateFolder(sandboxFolder(env));
+  const alreadyRunning = await withLock(folder.lock, { timeoutMs, signal }, async () => {
+    const running = await runningDaemon(folder);
+    if (running) {
+      checkSame(running, driver, image);
+      return true;
+    }
+    const choice = ['--driver', driver, ...(image === undefined ? [] : ['--image', image])];
+    const args = ['sandbox', 'daemon', '--dir', folder.root, ...choice];
+    await spawnDaemon(folder, { entry, args, env, timeoutMs, signal, onProgress });
+    return false;
+  });
+  return { ...(await sandboxStatus(env)), alreadyRunning };
+}
+
+function checkSame(running: DaemonRecord, driver: DriverName | 'auto', image: string | undefined): void {
+  const { name, guest } = running.driver;
+  const hint = 'vmop sandbox stop ends it; its VMs stay and start with the next one';
+  if (driver !== 'auto' && driver !== name) {
+    throw new VmopError('state', `the sandbox runs with the driver ${name}, not ${driver}`, { hint });
+  }
+  const known = 'image' in guest ? guest.image : undefined;
+  if (image !== undefined && image !== known) {
+    throw new VmopError('state', `the sandbox runs with ${known ?? 'another guest'}, not ${image}`, { hint });
+  }
+}
+
+export interface StopSandboxOptions {
+  env: Env;
+  /** Remove the VMs and all other state, too. */
+  purge: boolean;
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+export interface StoppedSandbox {
+  /** It ran; false also for one that had been killed, whose remains were ended. */
+  wasRunning: boolean;
+  purged: boolean;
+  folder: string;
+}
+
+/** What the daemon needs for its guests to power down, and to end those that do not. */
+const DAEMON_END_MS = 20_000;
+
+/** Ends the sandbox and every machine of it, also after its process was killed. Nothing is left running. */
+export async function stopSandbox({
+  env,
+  purge,
+  timeoutMs,
+  signal,
+}: StopSandboxOptions): Promise<StoppedSandbox> {
+  const root = sandboxFolder(env);
+  const folder = await createStateFolder(root);
+  const wasRunning = await withLock(folder.lock, { timeoutMs, signal }, async () => {
+    const running = await runningDaemon(folder);
+    if (running) await endDaemon(running);
+    await reapRemains(folder);
+    if (purge) await purgeStateFolder(folder);
+    return running !== undefined;
+  });
+  await removeEmptyStateFolder(folder);
+  return { wasRunning, purged: purge, folder: root };
+}
+
+async function endDaemon(daemon: DaemonRecord): Promise<void> {
+  await signalProcess(daemon, 'SIGTERM');
+  if (await waitForProcessEnd(daemon, DAEMON_END_MS)) return;
+  await signalProcess(daemon, 'SIGKILL');
+  await waitForProcessEnd(daemon, DAEMON_END_MS);
+}
+
+async function reapRemains(folder: StateFolder): Promise<void> {
+  const [record, settings] = await Promise.all([readDaemonRecord(folder), readSettings(folder)]);
+  const folders = new Set([record?.machinesFolder, settings.machinesFolder]);
+  for (const machines of folders) if (machines) await reapMachines(machines);
+
+  await rm(folder.daemon, { force: true });
+}
+
+/** How the sandbox is, whether or not it runs. */
+export async function sandboxStatus(env: Env): Promise<SandboxInfo> {
+  const folder = stateFolder(sandboxFolder(env));
+  const place = { folder: folder.root, kubeconfig: folder.kubeconfig, context: SANDBOX_CONTEXT };
+  const daemon = await runningDaemon(folder);
+  if (daemon === undefined) {
+    const killed = (await readDaemonRecord(folder)) !== undefined;
+    const problem = 'its process was killed; vmop sandbox start takes over what still runs, stop ends it';
+    return { running: false, ...place, ...(killed ? { problem } : {}) };
+  }
+  const { pid, url, startedAt, driver } = daemon;
+  return { running: true, ...place, pid, url, startedAt, driver, ...(await askMachines(folder)) };
+}
+
+const STATUS_TIMEOUT_MS = 5000;
+
+async function askMachines({ kubeconfig }: StateFolder): Promise<Pick<SandboxInfo, 'machines' | 'problem'>> {
+  try {
+    const cluster = openCluster(loadKubeconfig({ env: {}, file: kubeconfig }), {
+      userAgent: 'vmop-sandbox-status',
+      timeoutMs: STATUS_TIMEOUT_MS,
+    });
+    try {
+      const { items } = await cluster.list(VMS, { namespace: undefined });
+      const machines = items.map((vm) => ({
+        name: vm.name,
+        namespace: vm.namespace,
+        state: phaseOf(vm),
+        ...(vm.spec.spice ? { spicePort: vm.spec.spice.port } : {}),
+      }));
+      return { machines };
+    } finally {
+      cluster.close();
+    }
+  } catch (error) {
+    return { problem: `its API does not answer: ${messageOf(error)}` };
+  }
+}
+
+/** The lines of the sandbox's own log. */
+export function sandboxLogs(env: Env, options: FollowLogOptions): AsyncIterable<string> {
+  return followLog(stateFolder(sandboxFolder(env)).log, options);
+}
