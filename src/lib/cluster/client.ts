@@ -237,31 +237,18 @@ class HttpCluster implements Cluster {
 
   async #send(request: TransportRequest, repeatable = request.method === 'GET'): Promise<Answer> {
     const signal = either(this.#ended, request.signal);
-    return this.#attempt(
-      () => this.#transport.send({ ...request, signal }),
-      !repeatable,
-      signal,
-      (answer) => answer.text,
-    );
+    return this.#attempt(() => this.#transport.send({ ...request, signal }), !repeatable, signal);
   }
 
   async #stream(request: TransportRequest): Promise<AsyncIterable<Buffer> & { destroy(): unknown }> {
-    const open = async () => {
-      const answer = await this.#transport.stream(request);
-      if (answer.status < 300) return { ...answer, text: '' };
-      const chunks: Buffer[] = [];
-      for await (const chunk of answer.body) chunks.push(Buffer.from(chunk));
-      return { ...answer, text: Buffer.concat(chunks).toString('utf8') };
-    };
-    return (await this.#attempt(open, false, request.signal, (answer) => answer.text)).body;
+    return (await this.#attempt(() => this.#transport.stream(request), false, request.signal)).body;
   }
 
   /** Makes attempts until one is answered with success, the answer is final, or attempts run out. */
-  async #attempt<A extends TransportResponse>(
+  async #attempt<A extends Answer>(
     attempt: () => Promise<A>,
     write: boolean,
     signal: AbortSignal | undefined,
-    textOf: (answer: A) => string,
   ): Promise<A> {
     let reauthenticated = false;
     for (let made = 1; ; made++) {
@@ -270,7 +257,7 @@ class HttpCluster implements Cluster {
         const answer = await attempt();
         this.#noteClock(answer);
         if (answer.status < 300) return answer;
-        const error = new ApiError(parseStatus(answer.status, answer.headers['retry-after'], textOf(answer)));
+        const error = new ApiError(parseStatus(answer.status, answer.headers['retry-after'], answer.text));
         if (answer.status === 401 && !reauthenticated) {
           // A token that ran out since it was read: ask for a new one, once.
           reauthenticated = true;
@@ -287,7 +274,7 @@ class HttpCluster implements Cluster {
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error;
         wait = retryPause(error, made, write);
-        if (wait === undefined) throw error;
+        if (wait === undefined) throw write ? unknownFate(error) : error;
       }
       await pause(wait, signal);
       signal?.throwIfAborted();
@@ -299,6 +286,15 @@ class HttpCluster implements Cluster {
     // The header's granularity is one second: the middle of it is the best guess.
     if (date) this.#clockOffset = date.getTime() + 500 - at;
   }
+}
+
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/** The error of a write, which says that it may have reached the server where it may have. */
+function unknownFate(error: ConnectionError): VmopError {
+  if (!BROKEN.has(error.systemCode)) return error;
+  const hint = 'the change may have been made all the same: look before you try again';
+  return new VmopError(error.code, error.message, { hint, cause: error });
 }
 
 /** Aborts with whichever comes first. */

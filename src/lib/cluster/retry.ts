@@ -16,14 +16,15 @@ export function backoff(n: number): number {
 
 /**
  * How long to wait before the request is sent again, or undefined when it must not be.
- * A read may always be repeated; a write only where the server surely did not carry it out: it said so (429, or 503
- * with Retry-After), or the kept-alive connection had been closed before the request reached it.
+ * A read may always be repeated; a write only where the server said that it did not carry it out (429, or 503 with
+ * Retry-After). Of a write whose connection broke nobody knows.
  */
 export function retryPause(attempt: Attempt, made: number, write: boolean): number | undefined {
   if (made >= MAX_ATTEMPTS) return undefined;
   if ('systemCode' in attempt) {
+    if (write) return undefined;
     if (attempt.stale) return 0;
-    return !write && TRANSIENT_ERRORS.has(attempt.systemCode) ? backoff(made) : undefined;
+    return TRANSIENT_ERRORS.has(attempt.systemCode) ? backoff(made) : undefined;
   }
   const { status, retryAfterSeconds } = attempt;
   const refused = status === 429 || (status === 503 && retryAfterSeconds !== undefined);

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { VmopError, messageOf } from '../errors.ts';
 
@@ -32,7 +33,7 @@ export interface TransportResponse {
 /** The connection was lost or never made; nobody answered. */
 export class ConnectionError extends VmopError {
   readonly systemCode: string;
-  /** A kept-alive connection that the server had closed meanwhile: the request was not looked at. */
+  /** A kept-alive connection that the server, by all appearances, had closed meanwhile. */
   readonly stale: boolean;
 
   constructor(message: string, systemCode: string, stale: boolean, hint: string, cause: unknown) {
@@ -42,6 +43,20 @@ export class ConnectionError extends VmopError {
     this.stale = stale;
   }
 }
+
+/** An answer that has begun. The time-out goes on until `done`; `explain` is for what breaks before. */
+interface Opened {
+  response: http.IncomingMessage;
+  at: number;
+  done: () => void;
+  explain: (error: unknown) => unknown;
+}
+
+/**
+ * Idle connections are closed after this, before any server does: a write that met such an end could not be repeated,
+ * because nobody could tell whether it was carried out.
+ */
+const IDLE_MS = 4000;
 
 /** How long credentials from files and plug-ins are used before they are asked for again. */
 const AUTH_LIFETIME_MS = 30_000;
@@ -58,24 +73,31 @@ export class Transport {
 
   /** One exchange with its whole body as text. Rejects with `ConnectionError`, or `timeout`, or the signal's reason. */
   async send(request: TransportRequest): Promise<TransportResponse & { text: string }> {
-    const { response, at, done } = await this.#open(request, true);
+    return this.#finish(await this.#open(request));
+  }
+
+  /** An answer whose body is read as it comes; the time-out covers only its beginning. A refusal is read at once. */
+  async stream(
+    request: TransportRequest,
+  ): Promise<TransportResponse & { text: string; body: http.IncomingMessage }> {
+    const opened = await this.#open(request);
+    const { response, at, done } = opened;
+    if ((response.statusCode ?? 0) >= 300) return { ...(await this.#finish(opened)), body: response };
+    done();
+    return { status: response.statusCode ?? 0, headers: response.headers, at, text: '', body: response };
+  }
+
+  async #finish({ response, at, done, explain }: Opened): Promise<TransportResponse & { text: string }> {
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(Buffer.from(chunk));
       const text = (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
       return { status: response.statusCode ?? 0, headers: response.headers, at, text };
     } catch (error) {
-      throw this.#explain(error, false, request.signal);
+      throw explain(error);
     } finally {
       done();
     }
-  }
-
-  /** An answer whose body is read as it comes; the time-out covers only its beginning. */
-  async stream(request: TransportRequest): Promise<TransportResponse & { body: http.IncomingMessage }> {
-    const { response, at, done } = await this.#open(request, false);
-    done();
-    return { status: response.statusCode ?? 0, headers: response.headers, at, body: response };
   }
 
   /** Forgets the credentials: the next request asks for them again (after a 401). */
@@ -87,10 +109,7 @@ export class Transport {
     this.#agent?.destroy();
   }
 
-  async #open(
-    request: TransportRequest,
-    whole: boolean,
-  ): Promise<{ response: http.IncomingMessage; at: number; done: () => void }> {
+  async #open(request: TransportRequest): Promise<Opened> {
     request.signal?.throwIfAborted();
     const { server, timeoutMs, userAgent } = this.#options;
     const auth = await this.#credentials();
@@ -105,6 +124,8 @@ export class Transport {
       headers['content-type'] = request.contentType ?? 'application/json';
       headers['content-length'] = Buffer.byteLength(request.body);
     }
+    // Connections that the server has closed meanwhile are dropped in this turn.
+    if (request.method !== 'GET') await turn();
     const started = Date.now();
     return new Promise((resolve, reject) => {
       const options = { method: request.method, headers, agent: this.#agent, auth: auth.auth ?? undefined };
@@ -113,18 +134,25 @@ export class Transport {
         ...options,
         ...(request.signal ? { signal: request.signal } : {}),
       });
-      const timer = setTimeout(() => outgoing.destroy(new TimeoutError()), timeoutMs);
+      let late: TimeoutError | undefined;
+      const timer = setTimeout(() => {
+        late = new TimeoutError();
+        outgoing.destroy(late);
+      }, timeoutMs);
       const done = () => clearTimeout(timer);
+      const explain = (error: unknown): unknown =>
+        this.#explain(late ?? error, outgoing.reusedSocket && answer === undefined, request.signal);
+      let answer: http.IncomingMessage | undefined;
       outgoing.once('response', (response) => {
         outgoing.off('error', fail);
         // From here on the error reaches whoever reads the body.
         outgoing.on('error', () => {});
-        if (!whole) done();
-        resolve({ response, at: (started + Date.now()) / 2, done });
+        answer = response;
+        resolve({ response, at: (started + Date.now()) / 2, done, explain });
       });
       const fail = (error: Error): void => {
         done();
-        reject(this.#explain(error, outgoing.reusedSocket, request.signal));
+        reject(explain(error));
       };
       outgoing.once('error', fail);
       outgoing.once('socket', (socket) => {
@@ -186,12 +214,13 @@ export class Transport {
 class TimeoutError extends Error {}
 
 function makeAgent(server: string, options: https.RequestOptions, proxied: boolean): http.Agent {
-  if (server.startsWith('http:')) return new http.Agent({ keepAlive: true });
+  if (server.startsWith('http:')) return new http.Agent({ keepAlive: true, timeout: IDLE_MS });
   // client-node's own agent only where it does more than ours: it knows proxies, but keeps no connection.
   if (proxied && options.agent instanceof http.Agent) return options.agent;
   const { ca, cert, key, rejectUnauthorized, servername } = options;
   return new https.Agent({
     keepAlive: true,
+    timeout: IDLE_MS,
     maxSockets: 64,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
