@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { VmopError } from '../errors.ts';
 import { ApiError, isStatus, parseStatus } from './api-error.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
@@ -89,6 +90,8 @@ class HttpCluster implements Cluster {
       const next = token === undefined ? undefined : page(token);
       // Its failure is met below, when it is awaited.
       next?.catch(() => {});
+      // It leaves in this turn.
+      if (next) await turn();
       const list = this.#json(answer);
       for (const item of asArray(list['items'])) items.push(resource.parse(this.#object(resource, item)));
       if (next === undefined) {

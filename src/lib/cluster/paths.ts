@@ -1,3 +1,4 @@
+import { VmopError } from '../errors.ts';
 import type { ObjectRef, Resource } from './types.ts';
 
 type Location = Pick<Resource<unknown>, 'group' | 'version' | 'plural' | 'namespaced'>;
@@ -8,11 +9,10 @@ export function apiVersionOf({ group, version }: Pick<Resource<unknown>, 'group'
   return group === '' ? version : `${group}/${version}`;
 }
 
-/** The URL path of a collection; `namespace` undefined means all namespaces. */
+/** The URL path of a collection; `namespace` undefined means all namespaces. Error: `usage` for what names nothing. */
 export function collectionPath(resource: Location, namespace: string | undefined, query: Query = {}): string {
   const root = resource.group === '' ? '/api' : `/apis/${resource.group}`;
-  const scope =
-    resource.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  const scope = resource.namespaced && namespace !== undefined ? `/namespaces/${segment(namespace)}` : '';
   return `${root}/${resource.version}${scope}/${resource.plural}${queryString(query)}`;
 }
 
@@ -24,7 +24,13 @@ export function objectPath(
 ): string {
   const tail = subresource === undefined ? '' : `/${subresource}`;
   const collection = collectionPath(resource, ref.namespace);
-  return `${collection}/${encodeURIComponent(ref.name)}${tail}${queryString(query)}`;
+  return `${collection}/${segment(ref.name)}${tail}${queryString(query)}`;
+}
+
+/** `.`, `..` and nothing would make it the path of something else. */
+function segment(name: string): string {
+  if (/^\.{0,2}$/.test(name)) throw new VmopError('usage', `not a name: ${JSON.stringify(name)}`);
+  return encodeURIComponent(name);
 }
 
 function queryString(query: Query): string {
