@@ -20,6 +20,8 @@ export interface QemuDriverOptions {
   qemu?: string;
   /** Default: KVM where it really works. */
   accel?: Accelerator;
+  /** How long QEMU may take to answer; default 10 s. */
+  answerMs?: number;
 }
 
 /** How long QEMU may take until its control socket is there. */
@@ -29,14 +31,15 @@ const DYING_MS = 500;
 
 /** Machines that are QEMU processes on this computer. They outlive this process; `adopt` finds them again. */
 export function createQemuDriver(options: QemuDriverOptions): Driver {
+  const { answerMs = 10_000 } = options;
   let program: QemuProgram | undefined;
   return {
     name: 'qemu',
     async start(spec, onEvent) {
       program ??= await requireQemu(options);
-      return await startMachine(spec, onEvent, { program, boot: await bootOf(options) });
+      return await startMachine(spec, onEvent, { program, boot: await bootOf(options), answerMs });
     },
-    adopt: adoptMachine,
+    adopt: async (spec, onEvent) => await adoptMachine(spec, onEvent, answerMs),
     reap: reapQemu,
   };
 }
@@ -64,7 +67,7 @@ type OnEvent = (event: MachineEvent) => void;
 async function startMachine(
   spec: MachineSpec,
   onEvent: OnEvent,
-  { program, boot }: { program: QemuProgram; boot: Boot },
+  { program, boot, answerMs }: { program: QemuProgram; boot: Boot; answerMs: number },
 ): Promise<Machine> {
   if (await findRunningQemu(machineFiles(spec.directory))) {
     throw new VmopError('state', `a machine runs in ${spec.directory} already`, {
@@ -77,7 +80,7 @@ async function startMachine(
   let machine: QemuMachine | undefined;
   try {
     await socketsAreThere(qemu, files);
-    machine = await QemuMachine.connect({ spec, files, process: qemu, onEvent });
+    machine = await QemuMachine.connect({ spec, files, process: qemu, answerMs, onEvent });
     await machine.begin();
     return machine;
   } catch (error) {
@@ -91,14 +94,18 @@ async function startMachine(
   }
 }
 
-async function adoptMachine(spec: MachineSpec, onEvent: OnEvent): Promise<Machine | undefined> {
+async function adoptMachine(
+  spec: MachineSpec,
+  onEvent: OnEvent,
+  answerMs: number,
+): Promise<Machine | undefined> {
   const files = machineFiles(spec.directory);
   const qemu = await findRunningQemu(files);
   if (qemu === undefined) return undefined;
   onEvent({ type: 'log', line: `found QEMU running (process ${qemu.pid})` });
   let machine: QemuMachine | undefined;
   try {
-    machine = await QemuMachine.connect({ spec, files, process: qemu, onEvent });
+    machine = await QemuMachine.connect({ spec, files, process: qemu, answerMs, onEvent });
     await machine.resume();
     return machine;
   } catch (error) {

@@ -18,6 +18,8 @@ export interface QemuMachineParts {
   spec: MachineSpec;
   files: MachineFiles;
   process: QemuProcess;
+  /** How long QEMU may take to answer. */
+  answerMs: number;
   onEvent: (event: MachineEvent) => void;
 }
 
@@ -51,6 +53,7 @@ export class QemuMachine implements Machine {
     const { files } = parts;
     try {
       machine.#qmp = await QmpClient.connect(files.qmp, {
+        timeoutMs: parts.answerMs,
         onEvent: (event) => machine.#qmpEvent(event),
         onClose: () => void machine.#gone(),
       });

@@ -40,7 +40,11 @@ export async function cpuCount(qmp: QmpClient): Promise<number> {
  * Plugs CPUs in or out; resolves to how many there are then. The first one stays, a guest may refuse to let one go, and
  * without KVM none is taken out: QEMU's emulation corrupts its memory then and dies (seen with 7.2).
  */
-export async function setCpus(qmp: QmpClient, wanted: number): Promise<number> {
+export async function setCpus(
+  qmp: QmpClient,
+  wanted: number,
+  { unplugMs = UNPLUG_MS } = {},
+): Promise<number> {
   const slots = await cpuSlots(qmp);
   const present = slots.filter(({ path }) => path !== undefined);
   const missing = slots
@@ -55,7 +59,7 @@ export async function setCpus(qmp: QmpClient, wanted: number): Promise<number> {
   // One after the other: what a guest has not done when we stop waiting, it may do later.
   for (const { path } of surplus.slice(0, count - wanted)) {
     await qmp.execute('device_del', { id: path?.slice(HOTPLUGGED.length) });
-    const left = await settled(() => cpuCount(qmp), { wanted: count - 1, stallMs: UNPLUG_MS });
+    const left = await settled(() => cpuCount(qmp), { wanted: count - 1, stallMs: unplugMs });
     if (left === count) return count;
     count = left;
   }
@@ -76,10 +80,15 @@ export async function ramBytes(qmp: QmpClient, maximum: number): Promise<number>
 }
 
 /** Inflates or deflates the balloon; resolves to the bytes that the guest has then: all, without a balloon driver. */
-export async function setRam(qmp: QmpClient, wanted: number, maximum: number): Promise<number> {
+export async function setRam(
+  qmp: QmpClient,
+  wanted: number,
+  maximum: number,
+  { stallMs = BALLOON_STALL_MS } = {},
+): Promise<number> {
   const target = Math.min(wanted, maximum);
   await askForRam(qmp, target);
-  return await settled(() => ramBytes(qmp, maximum), { wanted: target, stallMs: BALLOON_STALL_MS });
+  return await settled(() => ramBytes(qmp, maximum), { wanted: target, stallMs });
 }
 
 /** The guest gives memory back when its driver is there. */
