@@ -80,12 +80,12 @@ interface WatchEvent {
   version: string | undefined;
 }
 
-const TYPES: Record<string, WatchEvent['type']> = {
-  ADDED: 'added',
-  MODIFIED: 'modified',
-  DELETED: 'deleted',
-  BOOKMARK: 'bookmark',
-};
+const TYPES = new Map<unknown, WatchEvent['type']>([
+  ['ADDED', 'added'],
+  ['MODIFIED', 'modified'],
+  ['DELETED', 'deleted'],
+  ['BOOKMARK', 'bookmark'],
+]);
 
 async function* readEvents(
   open: WatchSource<unknown>['open'],
@@ -100,7 +100,7 @@ async function* readEvents(
     for await (const line of readLines(body)) {
       const event = asObject(parseJson(line));
       if (event['type'] === 'ERROR') throw new ApiError(parseStatusObject(event['object'], 500));
-      const type = TYPES[asString(event['type']) ?? ''];
+      const type = TYPES.get(event['type']);
       // A line that is no event is a torn one: resume from what is known.
       if (type === undefined) return;
       const metadata = asObject(asObject(event['object'])['metadata']);
