@@ -111,8 +111,10 @@ export interface StopSandboxOptions {
 }
 
 export interface StoppedSandbox {
-  /** It ran; false also for one that had been killed, whose remains were ended. */
+  /** It ran until now. */
   wasRunning: boolean;
+  /** Its process had been killed; what that left was ended. */
+  wasKilled: boolean;
   purged: boolean;
   folder: string;
 }
@@ -129,15 +131,16 @@ export async function stopSandbox({
 }: StopSandboxOptions): Promise<StoppedSandbox> {
   const root = sandboxFolder(env);
   const folder = await createStateFolder(root);
-  const wasRunning = await withLock(folder.lock, { timeoutMs, signal }, async () => {
+  const found = await withLock(folder.lock, { timeoutMs, signal }, async () => {
     const running = await runningDaemon(folder);
+    const wasKilled = running === undefined && (await readDaemonRecord(folder)) !== undefined;
     if (running) await endDaemon(running);
     await reapRemains(folder);
     if (purge) await purgeStateFolder(folder);
-    return running !== undefined;
+    return { wasRunning: running !== undefined, wasKilled };
   });
   await removeEmptyStateFolder(folder);
-  return { wasRunning, purged: purge, folder: root };
+  return { ...found, purged: purge, folder: root };
 }
 
 async function endDaemon(daemon: DaemonRecord): Promise<void> {

@@ -23,7 +23,8 @@ export async function withLock<T>(
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   const own = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  await writeFile(own, JSON.stringify(await identifyProcess(process.pid)), { mode: 0o600 });
+  const identity = (await identifyProcess(process.pid)) ?? { pid: process.pid, started: '' };
+  await writeFile(own, JSON.stringify(identity), { mode: 0o600 });
   try {
     while (!(await take(file, own))) {
       signal.throwIfAborted();

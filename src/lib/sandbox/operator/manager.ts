@@ -43,7 +43,6 @@ export interface ManagerOptions {
 /** Between these, a failed runner does not count as one in a row: it had run for a while. */
 const SETTLED_MS = 60_000;
 const CONCURRENCY = 16;
-const ACTION_TIMEOUT_MS = 60_000;
 
 type Named<T> = T & Observable;
 type Annotations = Record<string, string>;
@@ -156,7 +155,7 @@ export class Manager {
   }
 
   async #act(key: string, action: Action): Promise<void> {
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ACTION_TIMEOUT_MS)]);
+    const { signal } = this.#stopping;
     const [namespace = '', name = ''] = key.split('/');
     const ref = { namespace, name };
     const { cluster } = this.#options;
@@ -231,11 +230,17 @@ export class Manager {
   async #writeConfig(vm: OperatedVm, revision: string, text: string, signal: AbortSignal): Promise<void> {
     const { cluster } = this.#options;
     const object = configMapObject(vm, revision, text);
+    const patch = (): Promise<RunnerConfigMap> => cluster.patch(CONFIG_MAPS, vm, merge(object), { signal });
     try {
-      this.#configMaps.put(await cluster.patch(CONFIG_MAPS, vm, merge(object), { signal }));
+      this.#configMaps.put(
+        this.#configMaps.get(keyOf(vm)) === undefined
+          ? await cluster.create(CONFIG_MAPS, vm.namespace, object, { signal })
+          : await patch(),
+      );
     } catch (error) {
-      if (!isStatus(error, 404)) throw error;
-      this.#configMaps.put(await cluster.create(CONFIG_MAPS, vm.namespace, object, { signal }));
+      // One that lacks the labels, so that the watch does not bring it.
+      if (!isStatus(error, 409)) throw error;
+      this.#configMaps.put(await patch());
     }
   }
 

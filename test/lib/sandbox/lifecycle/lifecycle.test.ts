@@ -7,27 +7,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { VmopError } from '../../../../src/lib/errors.ts';
-import { identifyProcess, waitForProcessEnd } from '../../../../src/lib/sandbox/process-identity.ts';
-import { followVm } from '../../../../src/lib/vm/follow.ts';
+import { identifyProcess } from '../../../../src/lib/sandbox/process-identity.ts';
 import { VMS } from '../../../../src/lib/vm/parse.ts';
 import { holds } from '../../../../src/lib/vm/state.ts';
-import type { Vm } from '../../../../src/lib/vm/types.ts';
-import type { Cluster } from '../../../../src/lib/cluster/types.ts';
-import { TestLifecycle } from './sandbox.ts';
-
-async function waitFor(cluster: Cluster, name: string, decide: (vm: Vm) => boolean): Promise<Vm> {
-  return await followVm(
-    cluster,
-    { namespace: 'default', name },
-    {
-      resource: VMS,
-      decide: (vm) => (decide(vm) ? { done: vm } : undefined),
-      describe: (vm) => ({ state: JSON.stringify(vm?.status) }),
-      timeoutMs: 20_000,
-      signal: new AbortController().signal,
-    },
-  );
-}
+import { killProcess, TestLifecycle, waitForVm } from './sandbox.ts';
 
 async function listens(url: string | undefined): Promise<boolean> {
   const { port } = new URL(url ?? '');
@@ -70,7 +53,8 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
 
     const process_ = await identifyProcess(started.pid ?? 0);
     assert.ok(process_);
-    assert.deepEqual(await sandbox.stop(), { wasRunning: true, purged: false, folder: sandbox.folder });
+    const { folder } = sandbox;
+    assert.deepEqual(await sandbox.stop(), { wasRunning: true, wasKilled: false, purged: false, folder });
     assert.equal(await identifyProcess(process_.pid), undefined);
     assert.equal(await listens(started.url), false);
     assert.equal((await sandbox.status()).running, false);
@@ -118,10 +102,10 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     const ref = { namespace: 'default', name: 'desktop-1' };
     const cluster = sandbox.cluster(t);
     await cluster.patch(VMS, ref, { type: 'merge', body: { spec: { vm: { state: 'Running' } } } });
-    await waitFor(cluster, 'desktop-1', (vm) => holds(vm, 'Booted'));
+    await waitForVm(cluster, 'desktop-1', (vm) => holds(vm, 'Booted'));
     await sandbox.stop();
     await sandbox.start();
-    await waitFor(sandbox.cluster(t), 'desktop-1', (vm) => holds(vm, 'Booted'));
+    await waitForVm(sandbox.cluster(t), 'desktop-1', (vm) => holds(vm, 'Booted'));
   });
 
   test('after kill -9 it says so, starts again with its state, and its VMs run again', async (t) => {
@@ -130,8 +114,8 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     const cluster = sandbox.cluster(t);
     const ref = { namespace: 'default', name: 'desktop-1' };
     await cluster.patch(VMS, ref, { type: 'merge', body: { spec: { vm: { state: 'Running' } } } });
-    await waitFor(cluster, 'desktop-1', (vm) => holds(vm, 'Booted'));
-    await kill(pid);
+    await waitForVm(cluster, 'desktop-1', (vm) => holds(vm, 'Booted'));
+    await killProcess(pid);
     const status = await sandbox.status();
     assert.equal(status.running, false);
     assert.match(status.problem ?? '', /killed/);
@@ -139,7 +123,7 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     assert.equal(again.alreadyRunning, false);
     assert.notEqual(again.pid, pid);
     const states: string[] = [];
-    await waitFor(sandbox.cluster(t), 'desktop-1', (vm) => {
+    await waitForVm(sandbox.cluster(t), 'desktop-1', (vm) => {
       const reason = vm.status.conditions.find(({ type }) => type === 'Running')?.reason ?? '';
       states.push(reason);
       return reason === 'VmBooted' && states.length > 1;
@@ -150,8 +134,9 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     const sandbox = await TestLifecycle.create(t);
     const { pid = 0 } = await sandbox.start();
     const machine = await pretendMachine(t, path.join(sandbox.folder, 'm', 'abc'));
-    await kill(pid);
-    assert.equal((await sandbox.stop()).wasRunning, false);
+    await killProcess(pid);
+    const { wasRunning, wasKilled } = await sandbox.stop();
+    assert.deepEqual({ wasRunning, wasKilled }, { wasRunning: false, wasKilled: true });
     assert.equal(await identifyProcess(machine), undefined);
     assert.equal((await sandbox.status()).problem, undefined);
   });
@@ -160,7 +145,7 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     const sandbox = await TestLifecycle.create(t);
     const { pid = 0 } = await sandbox.start();
     const machine = await pretendMachine(t, path.join(sandbox.folder, 'm', 'abc'));
-    await kill(pid);
+    await killProcess(pid);
     await sandbox.start();
     assert.equal(await identifyProcess(machine), undefined);
   });
@@ -258,13 +243,6 @@ describe('sandbox as processes', { concurrency: 2 }, () => {
     await assert.rejects(stat(folder), { code: 'ENOENT' });
   });
 });
-
-async function kill(pid: number): Promise<void> {
-  const identity = await identifyProcess(pid);
-  assert.ok(identity);
-  process.kill(pid, 'SIGKILL');
-  assert.ok(await waitForProcessEnd(identity, 10_000));
-}
 
 /** A process that looks like the QEMU of a machine's folder; returns its number. */
 async function pretendMachine(t: { after: (work: () => void) => void }, folder: string): Promise<number> {

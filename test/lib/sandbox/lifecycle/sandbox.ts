@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,6 +14,10 @@ import {
   type StartSandboxOptions,
   type StoppedSandbox,
 } from '../../../../src/lib/sandbox/lifecycle.ts';
+import { identifyProcess, waitForProcessEnd } from '../../../../src/lib/sandbox/process-identity.ts';
+import { followVm } from '../../../../src/lib/vm/follow.ts';
+import { VMS } from '../../../../src/lib/vm/parse.ts';
+import type { Vm } from '../../../../src/lib/vm/types.ts';
 
 const ENTRY = fileURLToPath(new URL('../../../fixtures/sandbox-daemon.ts', import.meta.url));
 const TIMEOUT_MS = 60_000;
@@ -66,4 +71,27 @@ export class TestLifecycle {
     t.after(() => cluster.close());
     return cluster;
   }
+}
+
+/** Resolves to the VM as soon as it satisfies; rejects after 20 s. */
+export async function waitForVm(cluster: Cluster, name: string, satisfies: (vm: Vm) => boolean): Promise<Vm> {
+  return await followVm(
+    cluster,
+    { namespace: 'default', name },
+    {
+      resource: VMS,
+      decide: (vm) => (satisfies(vm) ? { done: vm } : undefined),
+      describe: (vm) => ({ state: JSON.stringify(vm?.status) }),
+      timeoutMs: 20_000,
+      signal: new AbortController().signal,
+    },
+  );
+}
+
+/** As kill -9 does; resolves when it has gone. */
+export async function killProcess(pid: number): Promise<void> {
+  const identity = await identifyProcess(pid);
+  assert.ok(identity);
+  process.kill(pid, 'SIGKILL');
+  assert.ok(await waitForProcessEnd(identity, 10_000));
 }
