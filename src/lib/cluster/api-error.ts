@@ -1,5 +1,5 @@
 import { VmopError, type ErrorCode } from '../errors.ts';
-import { asInteger, asObject, asString, parseJson } from './parse.ts';
+import { asInteger, asObject, asString, isObject, parseJson } from './parse.ts';
 
 /** A Kubernetes `Status` as far as vmop reads it. */
 export interface ApiStatus {
@@ -40,11 +40,19 @@ export function isStatus(error: unknown, code: number): error is ApiError {
 
 /** A refusal's body as `ApiStatus`; a proxy between may answer with anything. */
 export function parseStatus(code: number, retryAfter: string | undefined, body: string): ApiStatus {
-  const status = parseStatusObject(parseJson(body), code);
+  const value = parseJson(body);
+  const status = parseStatusObject(value, code);
+  if (!isObject(value)) status.message += textLine(body);
   const seconds = Number(retryAfter);
   return retryAfter !== undefined && Number.isFinite(seconds)
     ? { ...status, retryAfterSeconds: seconds }
     : status;
+}
+
+/** What a server says in plain text (`404 page not found`), to be added to a message; empty for a page of HTML. */
+function textLine(body: string): string {
+  const [line = ''] = body.trim().split('\n');
+  return line === '' || line.length > 200 || line.startsWith('<') ? '' : `: ${line}`;
 }
 
 /** A `Status` object, as in an answer's body or in a watch's ERROR event. */
@@ -53,6 +61,6 @@ export function parseStatusObject(value: unknown, code: number): ApiStatus {
   return {
     code: asInteger(status['code']) ?? code,
     reason: asString(status['reason']) ?? '',
-    message: asString(status['message']) ?? `the API server answered with status ${code}`,
+    message: asString(status['message']) || `the API server answered with status ${code}`,
   };
 }
