@@ -18,14 +18,15 @@ function readCpio(archive: Buffer): [string, string, string][] {
   const entries: [string, string, string][] = [];
   const aligned = (at: number): number => Math.ceil(at / 4) * 4;
   for (let at = 0; ;) {
-    assert.equal(archive.toString('latin1', at, at + 6), '070701');
-    const field = (index: number): number =>
-      Number.parseInt(archive.toString('latin1', at + 6 + index * 8, at + 14 + index * 8), 16);
-    const name = archive.toString('utf8', at + 110, at + 110 + field(11) - 1);
-    const start = aligned(at + 110 + field(11));
-    at = aligned(start + field(6));
+    const header = archive.toString('latin1', at, at + 110);
+    assert.equal(header.slice(0, 6), '070701');
+    const fields = (header.slice(6).match(/.{8}/g) ?? []).map((field) => Number.parseInt(field, 16));
+    const [mode = 0, size = 0, nameLength = 0] = [fields[1], fields[6], fields[11]];
+    const name = archive.toString('utf8', at + 110, at + 110 + nameLength - 1);
     if (name === 'TRAILER!!!') return entries;
-    entries.push([name, field(1).toString(8), archive.toString('utf8', start, start + field(6))]);
+    const start = aligned(at + 110 + nameLength);
+    entries.push([name, mode.toString(8), archive.toString('utf8', start, start + size)]);
+    at = aligned(start + size);
   }
 }
 
@@ -106,7 +107,7 @@ test('a package as apt-cache shows it', () => {
 interface FakeApt {
   env: Record<string, string>;
   /** How often each program of apt was called. */
-  calls(): Promise<string>;
+  calls: () => Promise<string>;
 }
 
 /** Programs of apt that know two packages, made here; with `systemLists: false` only after `apt-get update`. */
