@@ -66,11 +66,13 @@ async function showConsole(screen: Screen): Promise<void> {
   try {
     await run('wait', VM, '--for', 'console', '--timeout', '60s');
     if (over) throw new VmopError('console', 'the viewer ended before its picture could be taken');
-    await takePicture(screen, PICTURE, ending.signal);
+    await takePicture(screen, `${VM} (1)`, PICTURE, ending.signal);
     await run('list');
     say(`\nA picture of the desktop in its viewer: ${PICTURE}`);
-    if (screen.own) stop();
-    else say('Close the viewer’s window, or press Ctrl-C, to end the demo.');
+    if (screen.own) {
+      say('\n^C (as a person would end the console)');
+      stop();
+    } else say('Close the viewer’s window, or press Ctrl-C, to end the demo.');
     await finished;
   } finally {
     stop();

@@ -28,14 +28,11 @@ const DEMO: SystemPackage[] = [
   { name: 'virt-viewer', program: 'remote-viewer' },
   { name: 'xvfb', program: 'Xvfb' },
   { name: 'imagemagick', program: 'import' },
+  { name: 'x11-utils', program: 'xwininfo' },
   { name: 'fonts-dejavu-core' },
 ];
 
-const TEST: SystemPackage[] = [
-  ...DEMO,
-  { name: 'xdotool', program: 'xdotool' },
-  { name: 'x11-utils', program: 'xwininfo' },
-];
+const TEST: SystemPackage[] = [...DEMO, { name: 'xdotool', program: 'xdotool' }];
 
 const PACKAGES: Record<Purpose, SystemPackage[]> = { demo: DEMO, test: TEST };
 

@@ -37,21 +37,31 @@ export async function startXvfb(folder: string): Promise<Screen> {
 
 const ATTEMPTS = 60;
 
-/** A PNG of the viewer's window once there is something on it. */
-export async function takePicture({ env }: Screen, file: string, signal: AbortSignal): Promise<void> {
-  const options = { env: { ...process.env, ...env }, signal };
+/** A PNG of the viewer's window, which has this title once there is a picture in it. */
+export async function takePicture(
+  { env }: Screen,
+  title: string,
+  file: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = { env: { ...process.env, ...env }, signal, timeout: 5000 };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    await execute('import', ['-window', 'root', file], options);
-    const { stdout } = await execute(
-      'convert',
-      [file, '-colorspace', 'gray', '-format', '%k', 'info:'],
-      options,
-    );
-    // The viewer shows one flat grey with a line of text until the guest's picture comes.
-    if (Number(stdout) > COLOURS_OF_AN_EMPTY_VIEWER) return;
+    try {
+      const { stdout: window } = await execute('xwininfo', ['-name', title], options);
+      const id = /Window id: (0x[0-9a-f]+)/.exec(window)?.[1] ?? 'root';
+      await execute('import', ['-window', id, file], options);
+      // A viewer without a picture is grey, and the guest's desktop is not.
+      const measure = ['-colorspace', 'HSL', '-channel', 'G', '-separate', '-format', '%[fx:mean]', 'info:'];
+      const { stdout } = await execute('convert', [file, ...measure], options);
+      if (Number(stdout) > COLOURFUL) return;
+    } catch {
+      // No window of that name yet.
+      signal.throwIfAborted();
+    }
     await sleep(500, undefined, { signal });
   }
-  throw new VmopError('console', `nothing but an empty viewer was seen; the last picture is ${file}`);
+  throw new VmopError('console', `no picture came in a window called ${title}`);
 }
 
-const COLOURS_OF_AN_EMPTY_VIEWER = 64;
+/** Mean saturation. */
+const COLOURFUL = 0.1;
