@@ -5,7 +5,8 @@ import { main } from '../../src/main.ts';
 import { createFakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '../lib/io/fake-runtime.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const PATIENCE_MS = 20_000;
+/** No command of a test takes longer, unless it hangs. */
+const PATIENCE_MS = 30_000;
 
 export interface VmopRun {
   code: number;
@@ -55,8 +56,14 @@ export function startVmop(home: string, args: string[], options: VmopOptions = {
   Object.assign(fake.stderr, { _isStdio: true });
   const runtime = otherStdout === undefined ? fake : { ...fake, stdout: otherStdout };
   let over = false;
-  const ended = main(args, runtime, ROOT).then((code) => {
+  const late = new AbortController();
+  const tooLate = pause(PATIENCE_MS, undefined, { signal: late.signal, ref: false }).then(() => {
+    throw new Error(`vmop ${args.join(' ')} does not end; it shows:\n${output()}`);
+  });
+  tooLate.catch(() => {});
+  const run = main(args, runtime, ROOT).then((code) => {
     over = true;
+    late.abort();
     const stdout = fake.stdoutText();
     const stderr = fake.stderrText();
     printed.push({ args, text: stdout + stderr });
@@ -66,7 +73,7 @@ export function startVmop(home: string, args: string[], options: VmopOptions = {
     options.terminal === true ? fake.screen.textWithScrollback : fake.stdoutText() + fake.stderrText();
   return {
     runtime,
-    ended,
+    ended: Promise.race([run, tooLate]),
     async shows(text) {
       // A stream tells nobody what was written to it.
       for (const since = Date.now(); !output().includes(text);) {

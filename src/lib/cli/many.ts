@@ -4,6 +4,7 @@ import { AlreadyTold, asVmopError } from './report.ts';
 import type { Context } from './context.ts';
 import type { Target } from './targets.ts';
 import type { Vm } from '../vm/types.ts';
+import { sanitize } from '../text.ts';
 
 const CONCURRENCY = 8;
 
@@ -64,7 +65,7 @@ export async function printOutcomes<R extends object>(
   const { kind } = context.format;
   if (kind === 'table' || kind === 'wide') {
     for (const outcome of outcomes)
-      if ('result' in outcome) await context.terminal.out(`${sentence(outcome.result)}\n`);
+      if ('result' in outcome) await context.terminal.out(`${sanitize(sentence(outcome.result))}\n`);
   } else {
     const rows = outcomes.map((outcome) =>
       'result' in outcome
@@ -91,6 +92,6 @@ async function printResults<R extends object>(
   sentence: (result: R) => string,
 ): Promise<void> {
   const { kind } = context.format;
-  if (kind === 'table' || kind === 'wide') await context.terminal.out(`${sentence(result)}\n`);
+  if (kind === 'table' || kind === 'wide') await context.terminal.out(`${sanitize(sentence(result))}\n`);
   else await context.print<object>(result, nameView);
 }

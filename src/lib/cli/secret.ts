@@ -19,7 +19,7 @@ import { phaseOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 import { forEachTarget, printOutcomes } from './many.ts';
-import { governingPool, resolveTargets, type TargetFlags } from './targets.ts';
+import { governingPool, resolveTargets, type TargetFlags, type Targets } from './targets.ts';
 
 /** What is known of a display password, or was done to it: the `--json` form of `vmop secret …`. */
 export interface SecretResult {
@@ -53,14 +53,16 @@ export interface SecretFlags extends TargetFlags {
 
 type Work = (vm: Vm) => Promise<SecretResult>;
 
+function resolve(context: Context, names: readonly string[], flags: SecretFlags): Promise<Targets> {
+  return resolveTargets(context, names, flags, 'accessConsole');
+}
+
 async function onEach(
   context: Context,
-  names: readonly string[],
-  flags: SecretFlags,
+  { targets, several }: Targets,
   step: string | undefined,
   work: Work,
 ): Promise<void> {
-  const { targets, several } = await resolveTargets(context, names, flags, 'accessConsole');
   const progress = context.terminal.progress();
   try {
     const outcomes = await forEachTarget(targets, context.signal, (vm) => {
@@ -81,7 +83,7 @@ export async function showSecrets(
   flags: SecretFlags,
 ): Promise<void> {
   const { cluster, terminal } = context;
-  await onEach(context, names, flags, undefined, async (vm) => {
+  await onEach(context, await resolve(context, names, flags), undefined, async (vm) => {
     const [{ secret, warnings }, now] = await Promise.all([
       findDisplaySecret(cluster, refOf(vm)),
       cluster.now(),
@@ -108,16 +110,18 @@ export async function rotateSecrets(
 ): Promise<void> {
   const validitySeconds = parseValidity(flags.validity);
   const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
-  await onEach(context, names, flags, 'rotating the display password', async (vm) => {
-    await warnOfDisturbance(context, vm);
+  const targets = await resolve(context, names, flags);
+  await onEach(context, targets, 'rotating the display password', async (vm) => {
+    const onStep = await warningBeforeWrite(context, vm);
     const stored = await rotateDisplayPassword(context.cluster, refOf(vm), {
       validitySeconds,
       force: !flags.keep,
       timeoutMs,
       signal: context.signal,
       dryRun: flags['dry-run'],
+      onStep,
     });
-    return storedResult(vm, stored, flags);
+    return storedResult(context, vm, stored, flags);
   });
 }
 
@@ -130,21 +134,26 @@ export async function setSecrets(
   const expiry = flags.validity === 'never' ? 'never' : undefined;
   const validitySeconds = expiry === undefined ? parseValidity(flags.validity) : 0;
   const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
-  const password = await context.terminal.secretInput('New display password: ');
-  const problem = passwordProblem(password);
-  if (problem !== undefined) throw new VmopError('usage', problem);
-  await onEach(context, names, flags, 'setting the display password', async (vm) => {
-    await warnOfDisturbance(context, vm);
+  const targets = await resolve(context, names, flags);
+  // Where no VM was found there is nothing to type it for; each has its error to tell.
+  const password = targets.targets.some((target) => 'vm' in target) ? await askForPassword(context) : '';
+  await onEach(context, targets, 'setting the display password', async (vm) => {
     const change = { password, expiry: expiry ?? (await epochIn(context.cluster, validitySeconds)) };
-    const { signal } = context;
-    const dryRun = flags['dry-run'];
     const stored = await setDisplayPassword(context.cluster, refOf(vm), change, {
       timeoutMs,
-      signal,
-      dryRun,
+      signal: context.signal,
+      dryRun: flags['dry-run'],
+      onStep: await warningBeforeWrite(context, vm),
     });
-    return storedResult(vm, stored, { ...flags, reveal: false });
+    return storedResult(context, vm, stored, { ...flags, reveal: false });
   });
+}
+
+async function askForPassword({ terminal }: Context): Promise<string> {
+  const password = await terminal.secretInput('New display password');
+  const problem = passwordProblem(password);
+  if (problem !== undefined) throw new VmopError('usage', problem);
+  return password;
 }
 
 /** `vmop secret expire`: when the password ends, now unless said otherwise. */
@@ -154,14 +163,14 @@ export async function expireSecrets(
   flags: SecretFlags & { in?: string | undefined; never: boolean },
 ): Promise<void> {
   const seconds = flags.in === undefined ? undefined : parseValidity(flags.in);
-  await onEach(context, names, flags, 'changing the expiry', async (vm) => {
-    await warnOfDisturbance(context, vm);
+  await onEach(context, await resolve(context, names, flags), 'changing the expiry', async (vm) => {
+    (await warningBeforeWrite(context, vm))('write');
     const until = seconds === undefined ? 'now' : await epochIn(context.cluster, seconds);
     const stored = await setPasswordExpiry(context.cluster, refOf(vm), flags.never ? 'never' : until, {
       signal: context.signal,
       dryRun: flags['dry-run'],
     });
-    return storedResult(vm, stored, flags);
+    return storedResult(context, vm, stored, flags);
   });
 }
 
@@ -172,11 +181,13 @@ function basis(vm: Vm): { name: string; namespace: string; protected?: boolean }
 }
 
 function storedResult(
+  { terminal }: Context,
   vm: Vm,
   stored: StoredPassword | StoredExpiry | NoPassword,
   flags: SecretFlags,
 ): SecretResult {
   if (stored.kind === 'none') throw noPasswordError(vm, stored);
+  stored.warnings.forEach((warning) => terminal.warn(warning));
   const confirmation = 'confirmation' in stored ? stored.confirmation : undefined;
   const dryRun = flags['dry-run'] === true;
   const written = stored.kind === 'written';
@@ -194,7 +205,7 @@ function storedResult(
 }
 
 function noPasswordError(vm: Vm, { reason }: NoPassword): VmopError {
-  if (reason === 'unprotected') {
+  if (reason === 'unprotected' || vm.spec.spice?.generateSecret === false) {
     return new VmopError(
       'state',
       `the display of ${vm.name} asks for no password, so there is none to change`,
@@ -210,9 +221,12 @@ function noPasswordError(vm: Vm, { reason }: NoPassword): VmopError {
   });
 }
 
-async function warnOfDisturbance(context: Context, vm: Vm): Promise<void> {
+/** Tells whom a write may disturb, once it is sure that there will be one. */
+async function warningBeforeWrite(context: Context, vm: Vm): Promise<(step: 'write' | 'confirm') => void> {
   const disturbance = secretWriteDisturbance(vm, await governingPool(context, vm));
-  if (disturbance !== undefined) context.terminal.warn(disturbance);
+  return (step) => {
+    if (step === 'write' && disturbance !== undefined) context.terminal.warn(disturbance);
+  };
 }
 
 /** Seconds of `--validity`. Error: `usage` outside of 1 s to 24 h. */
