@@ -16,7 +16,7 @@ export default class Show extends VmopCommand {
     const detail = await loadDetail(context, await resolveVm(context, args.vm));
     const { kind } = context.format;
     if (kind === 'table' || kind === 'wide')
-      await context.terminal.out(detailText(detail, context.runtime.now()));
+      await context.terminal.out(detailText(detail, await context.cluster.now()));
     else await context.print(detail, DETAIL_VIEW);
   }
 }
