@@ -55,7 +55,7 @@ async function run(...args: string[]): Promise<void> {
 /** Opens the console, waits until it is connected, takes the picture. */
 async function showConsole(screen: Screen): Promise<void> {
   Object.assign(env, screen.env);
-  const console = start(['console', VM, '--full-screen']);
+  const console = start(['console', VM]);
   let over = false;
   const finished = ended(console).then((code) => {
     over = true;

@@ -4,7 +4,9 @@ import { compact } from '../cluster/parse.ts';
 import type { Given } from '../console/address.ts';
 import { connectionFile } from '../console/connection-file.ts';
 import type { EndpointOverrides } from '../console/endpoint.ts';
-import { openInViewer, type ConsoleEnd } from '../console/open.ts';
+import { openInViewer } from '../console/open.ts';
+import { sessionError, sessionSentence } from '../console/open-report.ts';
+import type { SessionOutcome } from '../console/session-state.ts';
 import {
   prepareConsole,
   type ConsoleHooks,
@@ -17,9 +19,7 @@ import { describePlatform } from '../console/viewer/platform.ts';
 import { parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
 import type { View } from '../output/render.ts';
-import { loginAndWait, loginDisturbance, loginObstacle } from '../vm/login.ts';
 import { permissionsOn } from '../vm/permissions.ts';
-import type { Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 import { parseGuestUser } from './login.ts';
 import { parseValidity } from './secret.ts';
@@ -60,8 +60,9 @@ export interface ConsoleResult {
   /** `--file`. */
   file?: string;
   viewer?: string;
-  /** How the session ended; `detached`: it goes on. */
-  ended?: ConsoleEnd['how'] | 'detached';
+  /** How the session ended; `connected`: it goes on, detached. */
+  outcome?: SessionOutcome['kind'];
+  /** From the viewer's start to its end, or until it was left alone. */
   seconds?: number;
 }
 
@@ -90,14 +91,15 @@ export async function runConsole(
     onDetail: (text) => terminal.detail(text),
   };
   try {
-    let vm = await resolveVm(context, name);
+    const vm = await resolveVm(context, name);
     const [subject, pool] = await Promise.all([context.subject(vm.namespace), governingPool(context, vm)]);
-    if (loginUser !== undefined) vm = await logInFirst(context, vm, loginUser, timeoutMs, hooks);
     const request: ConsoleRequest = {
       me: subject.name,
       permissions: permissionsOn(vm, pool, subject),
       pool,
       take: flags.take === true,
+      login: loginUser,
+      loginMs: timeoutMs,
       overrides,
       hosts: settings.hosts ?? {},
       validitySeconds: flagValidity ?? settings.validitySeconds ?? DEFAULT_VALIDITY,
@@ -113,20 +115,14 @@ export async function runConsole(
       return;
     }
     const { env } = context.runtime;
-    const end = await openInViewer(
-      cluster,
-      prepared,
-      { request, plan, look, env, detach: flags.detach === true },
-      hooks,
-    );
+    const detach = flags.detach === true;
+    const session = await openInViewer(cluster, prepared, { request, plan, look, env, detach }, hooks);
     progress.done();
-    const result = {
-      ...basis,
-      viewer: plan.name,
-      ended: end?.how ?? ('detached' as const),
-      seconds: end?.seconds,
-    };
-    await printAs<ConsoleResult>(context, compact(result), VIEW, `${sentence(vm, plan, end)}\n`);
+    const error = sessionError(session, prepared, plan);
+    if (error) throw error;
+    const { outcome, seconds } = session;
+    const result = { ...basis, viewer: plan.name, outcome: outcome.kind, seconds };
+    await printAs<ConsoleResult>(context, result, VIEW, `${sessionSentence(session, prepared, plan)}\n`);
   } finally {
     progress.done();
   }
@@ -168,23 +164,6 @@ async function readPem({ value, source }: Given): Promise<string> {
   }
 }
 
-async function logInFirst(
-  context: Context,
-  vm: Vm,
-  user: string,
-  timeoutMs: number,
-  hooks: ConsoleHooks,
-): Promise<Vm> {
-  if (vm.status.loggedInUser === user) return vm;
-  const pool = await governingPool(context, vm);
-  const obstacle = loginObstacle(vm, pool, { user });
-  if (obstacle) throw obstacle;
-  const disturbance = loginDisturbance(vm, pool);
-  if (disturbance !== undefined) hooks.onWarning(disturbance);
-  hooks.onStep(`logging in ${user} on the guest`);
-  return loginAndWait(context.cluster, vm, { user }, { timeoutMs, signal: context.signal });
-}
-
 function resultOf({ vm, endpoint, password }: PreparedConsole): ConsoleResult {
   const stored = password.kind === 'none' ? undefined : password;
   return compact({
@@ -218,9 +197,4 @@ async function writeFile(
       ? ''
       : `; its password is valid until ${formatTime(basis.passwordExpiry)}`;
   await printAs<ConsoleResult>(context, { ...basis, file }, VIEW, `${file} is written${until}\n`);
-}
-
-function sentence({ name }: Vm, plan: ViewerPlan, end: ConsoleEnd | undefined): string {
-  if (end === undefined) return `${plan.name} is started for ${name}, and left alone`;
-  return `${name}: ${end.sentence}`;
 }

@@ -2,13 +2,13 @@ import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import {
   guestUserProblem,
-  loginAndWait,
+  logIn,
   loginDisturbance,
   loginObstacle,
   requestLogin,
   type LoginRequest,
 } from '../vm/login.ts';
-import { agentOf, phaseOf } from '../vm/state.ts';
+import { agentOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 import { forEachTarget, printOutcomes } from './many.ts';
@@ -54,27 +54,27 @@ export async function runLogin(
   const action = request.user === undefined ? ('logout' as const) : ('login' as const);
   const work = async (vm: Vm): Promise<LoginResult> => {
     const pool = await governingPool(context, vm);
-    const obstacle = loginObstacle(vm, pool, request);
-    if (obstacle) throw obstacle;
-    const disturbance = loginDisturbance(vm, pool);
-    if (disturbance !== undefined && vm.status.loggedInUser !== request.user)
-      context.terminal.warn(disturbance);
     const base = {
       name: vm.name,
       namespace: vm.namespace,
       action,
       ...(request.user === undefined ? {} : { user: request.user }),
     };
+    const onWarning = (sentence: string): void => context.terminal.warn(sentence);
     if (flags['dry-run'] || !flags.wait) {
+      const obstacle = loginObstacle(vm, pool, request);
+      if (obstacle) throw obstacle;
+      const disturbance = loginDisturbance(vm, pool, request);
+      if (disturbance !== undefined) onWarning(disturbance);
       const { object } = await requestLogin(context.cluster, vm, request, { dryRun: flags['dry-run'] });
       return { ...base, ...loggedIn(object), confirmed: false, dryRun: flags['dry-run'] };
     }
-    requireRunning(vm, action);
     progress.row(
       vm.name,
       agentOf(vm) === 'connected' ? 'asking the guest' : 'waiting for the agent in the guest',
     );
-    const after = await loginAndWait(context.cluster, vm, request, { timeoutMs, signal: context.signal });
+    const wait = { timeoutMs, signal: context.signal, onWarning };
+    const after = await logIn(context.cluster, vm, pool, request, wait);
     return { ...base, ...loggedIn(after), confirmed: true, dryRun: false };
   };
   try {
@@ -84,20 +84,6 @@ export async function runLogin(
   } finally {
     progress.done();
   }
-}
-
-/** A wish on a stopped VM would only come true at its next start. */
-function requireRunning(vm: Vm, action: string): void {
-  const phase = phaseOf(vm);
-  if (phase === 'running' || phase === 'starting') return;
-  throw new VmopError(
-    'state',
-    `${vm.name} is ${phase}: nobody can ${action === 'login' ? 'log in' : 'log out'} there`,
-    {
-      hint: `vmop start ${vm.name}; or --no-wait to leave the wish for its next start`,
-      vm: vm.name,
-    },
-  );
 }
 
 function loggedIn({ status }: Vm): { loggedInUser?: string } {

@@ -1,14 +1,16 @@
 import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { messageOf } from '../errors.ts';
+import { logIn } from '../vm/login.ts';
 import { VMS } from '../vm/parse.ts';
 import { refOf } from '../vm/power.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import type { Endpoint } from './address.ts';
 import { consoleEndpoint, type EndpointOverrides } from './endpoint.ts';
-import { consoleGates, gateError } from './gates.ts';
+import { consoleGates, gateError, type GateName } from './gates.ts';
 import { preflight } from './preflight.ts';
 import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
+import { UNPROTECTED } from './secret/confirmation.ts';
 import { findDisplaySecret } from './secret/display-secret.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
 import { decidePassword } from './secret/password.ts';
@@ -35,6 +37,10 @@ export interface ConsoleRequest {
   permissions: ReadonlySet<Permission>;
   pool: VmPool | undefined;
   take: boolean;
+  /** Log this user in on the guest first. */
+  login: string | undefined;
+  /** How long the guest's agent may take for that. */
+  loginMs: number;
   overrides: EndpointOverrides;
   /** Names of hosts as the cluster knows them → as they are reached from here. */
   hosts: Readonly<Record<string, string>>;
@@ -53,30 +59,54 @@ export interface PreparedConsole {
 }
 
 /**
- * Everything before the viewer, in VM-Operator's order: gates, the port (before anything is changed), who uses the
- * console, password, confirmation. Errors: the first shut gate's; `console` when the port does not answer; whatever
- * the API server refuses.
+ * Everything before the viewer, in VM-Operator's order: gates, the port (before anything is changed), the log-in that
+ * was asked for, who uses the console, password, confirmation. Errors: the first shut gate's; `console` when the port
+ * does not answer; what `logIn` says; whatever the API server refuses.
  */
 export async function prepareConsole(
   cluster: Cluster,
-  vm: Vm,
+  found: Vm,
   request: ConsoleRequest,
   hooks: ConsoleHooks,
 ): Promise<PreparedConsole> {
-  const { me, signal } = request;
-  const gates = consoleGates(vm, { ...request, name: me });
-  const shut = gateError(vm, gates);
-  if (shut) throw shut;
-  for (const { name, sentence } of gates) hooks.onDetail(`${name}: ${sentence}`);
+  const { login, signal } = request;
+  // The gate that a log-in opens is asked once it is done.
+  passGates(found, request, hooks, (gate) => gate !== 'login');
   hooks.onStep('looking for its SPICE port');
-  const endpoint = await findEndpoint(cluster, vm, request);
+  const endpoint = await findEndpoint(cluster, found, request);
   hooks.onStep(`calling ${endpoint.host.value}:${endpoint.port.value}`);
   const reached = await preflight(endpoint, { timeoutMs: request.preflightMs, signal });
   if (!reached.reachable) throw reached.error;
-  await recordConsoleUser(cluster, vm, me, hooks);
+  const vm = login === undefined ? found : await logInFirst(cluster, found, login, request, hooks);
+  passGates(vm, request, hooks, (gate) => gate === 'login');
+  await recordConsoleUser(cluster, vm, request.me, hooks);
   await warnBeforeWrite(cluster, vm, request, hooks);
   const password = await preparePassword(cluster, vm, request, hooks);
   return { vm, endpoint, password };
+}
+
+function passGates(
+  vm: Vm,
+  request: ConsoleRequest,
+  hooks: ConsoleHooks,
+  which: (gate: GateName) => boolean,
+): void {
+  const gates = consoleGates(vm, { ...request, name: request.me }).filter(({ name }) => which(name));
+  const shut = gateError(vm, gates);
+  if (shut) throw shut;
+  for (const { name, sentence } of gates) hooks.onDetail(`${name}: ${sentence}`);
+}
+
+async function logInFirst(
+  cluster: Cluster,
+  vm: Vm,
+  user: string,
+  { pool, loginMs, signal }: ConsoleRequest,
+  { onStep, onWarning }: ConsoleHooks,
+): Promise<Vm> {
+  if (vm.status.loggedInUser === user) return vm;
+  onStep(`logging in ${user} on the guest`);
+  return logIn(cluster, vm, pool, { user }, { timeoutMs: loginMs, signal, onWarning });
 }
 
 async function findEndpoint(cluster: Cluster, vm: Vm, request: ConsoleRequest): Promise<Endpoint> {
@@ -118,7 +148,7 @@ async function warnBeforeWrite(
   hooks: ConsoleHooks,
 ): Promise<void> {
   const disturbance = secretWriteDisturbance(vm, pool);
-  if (disturbance === undefined || vm.status.displayPasswordSerial === -1) return;
+  if (disturbance === undefined || vm.status.displayPasswordSerial === UNPROTECTED) return;
   const [{ secret }, now] = await Promise.all([findDisplaySecret(cluster, refOf(vm)), cluster.now()]);
   if (secret && decidePassword(secret, { now, validitySeconds }).action === 'write')
     hooks.onWarning(disturbance);
@@ -131,14 +161,14 @@ async function preparePassword(
   hooks: ConsoleHooks,
 ): Promise<StoredPassword | NoPassword> {
   const { signal, validitySeconds, confirmMs } = request;
-  let written = false;
+  let written: string | undefined;
   try {
     const password = await rotateDisplayPassword(cluster, refOf(vm), {
       validitySeconds,
       timeoutMs: confirmMs,
       signal,
-      onStep: (step) => {
-        written = true;
+      onStep: (step, stored) => {
+        written = stored;
         hooks.onStep(
           step === 'write' ? 'setting a new display password' : 'waiting for the runner to confirm it',
         );
@@ -157,7 +187,7 @@ async function preparePassword(
     return password;
   } catch (error) {
     // A password that nobody will use does not stay valid.
-    if (written) await burnPassword(cluster, vm, request.pool, hooks);
+    if (written !== undefined) await burnPassword(cluster, vm, request.pool, written, hooks);
     throw error;
   }
 }
@@ -165,15 +195,16 @@ async function preparePassword(
 const BURN_MS = 5_000;
 
 /**
- * Ends the password, unless that write would itself log somebody out: then it ends by its own validity. Never
- * rejects: it is the last thing done, and a failure leaves what the validity bounds anyway.
+ * Ends the password, if it is still the one in force, unless that write would itself log somebody out: then it ends
+ * by its own validity. Never rejects: it is the last thing done, and a failure leaves what the validity bounds anyway.
  */
 export async function burnPassword(
   cluster: Cluster,
   vm: Vm,
   pool: VmPool | undefined,
+  password: string,
   hooks: Pick<ConsoleHooks, 'onDetail'>,
-): Promise<boolean> {
+): Promise<void> {
   try {
     // Asked anew: who is logged in may have changed since.
     const current = await cluster.get(VMS, refOf(vm));
@@ -181,13 +212,12 @@ export async function burnPassword(
       hooks.onDetail(
         'the display password is left to its own validity: ending it now would log somebody out',
       );
-      return false;
+      return;
     }
-    await setPasswordExpiry(cluster, refOf(vm), 'now', { signal: AbortSignal.timeout(BURN_MS) });
-    hooks.onDetail('the display password was ended');
-    return true;
+    const signal = AbortSignal.timeout(BURN_MS);
+    const { kind } = await setPasswordExpiry(cluster, refOf(vm), 'now', { signal, ofPassword: password });
+    if (kind === 'written') hooks.onDetail('the display password was ended');
   } catch (error) {
     hooks.onDetail(`the display password could not be ended: ${messageOf(error)}`);
-    return false;
   }
 }

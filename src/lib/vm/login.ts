@@ -27,7 +27,7 @@ export interface LoginRequest {
   user: string | undefined;
 }
 
-/** What stands between a VM and a changed log-in, asked before anything is written; undefined when nothing does. */
+/** What stands between a VM and a changed log-in, whether or not it runs; undefined when nothing does. */
 export function loginObstacle(
   vm: Vm,
   pool: VmPool | undefined,
@@ -45,9 +45,25 @@ export function loginObstacle(
   return undefined;
 }
 
+/** A wish on a stopped VM would only come true at its next start: nothing to wait for. */
+function notRunning(vm: Vm, { user }: LoginRequest): VmopError | undefined {
+  const phase = phaseOf(vm);
+  if (phase === 'running' || phase === 'starting') return undefined;
+  const what = user === undefined ? 'log out' : 'log in';
+  return new VmopError('state', `${vm.name} is ${phase}: nobody can ${what} there`, {
+    hint: `vmop start ${vm.name}; or vmop login --no-wait to leave the wish for its next start`,
+    vm: vm.name,
+  });
+}
+
 /** A sentence when the change may end a session that somebody opened by hand; undefined when it cannot. */
-export function loginDisturbance(vm: Vm, pool: VmPool | undefined): string | undefined {
-  if (!resendEndsManualSession(vm, pool)) return undefined;
+export function loginDisturbance(
+  vm: Vm,
+  pool: VmPool | undefined,
+  { user }: LoginRequest,
+): string | undefined {
+  // What is wanted already is not written again.
+  if (vm.spec.loggedInUser === user || !resendEndsManualSession(vm, pool)) return undefined;
   return (
     `nobody is logged in on ${vm.name} through VM-Operator; ` +
     'if somebody logged in there by hand, the guest restarts its display manager and that session ends'
@@ -83,19 +99,26 @@ export function loginVerdict(vm: Vm, { user }: LoginRequest): Verdict<Vm> {
 export interface LoginWait {
   timeoutMs: number;
   signal: AbortSignal;
-  onChange?: ((vm: Vm) => void) | undefined;
+  /** Told before the wish is written when it may end somebody's session. */
+  onWarning: (sentence: string) => void;
 }
 
 /**
- * Asks and waits until the guest's agent has confirmed. Errors: `guest` with the agent's own line when it refuses,
- * `guest` when no agent has greeted by the end of the time, `timeout` when one has but does not confirm.
+ * Asks and waits until the guest's agent has confirmed. `pool` is the assignment's. Errors: `state` when the VM does
+ * not run or a pool decides who is logged in, `guest` with the agent's own line when it refuses, `guest` when no agent
+ * has greeted by the end of the time, `timeout` when one has but does not confirm.
  */
-export async function loginAndWait(
+export async function logIn(
   cluster: Cluster,
   vm: Vm,
+  pool: VmPool | undefined,
   request: LoginRequest,
   wait: LoginWait,
 ): Promise<Vm> {
+  const obstacle = loginObstacle(vm, pool, request) ?? notRunning(vm, request);
+  if (obstacle) throw obstacle;
+  const disturbance = loginDisturbance(vm, pool, request);
+  if (disturbance !== undefined) wait.onWarning(disturbance);
   const finished = new AbortController();
   const signal = AbortSignal.any([wait.signal, finished.signal]);
   const log = new RunnerLog(cluster, refOf(vm));
@@ -108,8 +131,8 @@ export async function loginAndWait(
   }
   try {
     const followed = followVm(cluster, refOf(vm), {
-      ...wait,
       resource: VMS,
+      timeoutMs: wait.timeoutMs,
       signal,
       decide: (current) => loginVerdict(current, request),
       describe: (current) => describeLateLogin(current ?? object, request, log.unreadable),

@@ -66,10 +66,13 @@ describe('obstacle: loginOnAssignment overrides the VM’s own field', () => {
 
 test('trap 4: a change may end a session that was opened by hand', () => {
   const greeted = { ...RUNNING, VmopAgentConnected: 'True/Connected' };
-  assert.match(loginDisturbance(vmOf({ conditions: greeted }), undefined) ?? '', /by hand.*session ends/);
-  assert.equal(loginDisturbance(vmOf(), undefined), undefined);
+  assert.match(
+    loginDisturbance(vmOf({ conditions: greeted }), undefined, { user: 'bob' }) ?? '',
+    /by hand.*session ends/,
+  );
+  assert.equal(loginDisturbance(vmOf(), undefined, { user: 'bob' }), undefined);
   const wish = vmOf({ conditions: greeted, vm: { display: { loggedInUser: 'bob' } } });
-  assert.equal(loginDisturbance(wish, undefined), undefined);
+  assert.equal(loginDisturbance(wish, undefined, { user: 'alice' }), undefined);
 });
 
 describe('verdict', () => {

@@ -36,8 +36,8 @@ export interface SecretWriteOptions {
 export interface PasswordWriteOptions extends SecretWriteOptions {
   /** How long to wait for the runner's confirmation. */
   timeoutMs: number;
-  /** Told before something is written for the first time, and before the wait for the runner. */
-  onStep?: ((step: 'write' | 'confirm') => void) | undefined;
+  /** Told before something is written, and before the wait for the runner; `password` is the one that is stored. */
+  onStep?: ((step: 'write' | 'confirm', password: string) => void) | undefined;
 }
 
 export interface RotationOptions extends PasswordWriteOptions {
@@ -72,6 +72,11 @@ export async function setDisplayPassword(
   return changePassword(cluster, vm, options, () => change);
 }
 
+export interface ExpiryWriteOptions extends SecretWriteOptions {
+  /** Only while this is the password: another one is somebody else's. */
+  ofPassword?: string | undefined;
+}
+
 /**
  * Changes when the password ends (`now` to end it); the runner never confirms that.
  * Errors: `usage` for what is no expiry, and whatever the API server refuses.
@@ -80,7 +85,7 @@ export async function setPasswordExpiry(
   cluster: Cluster,
   vm: ObjectRef,
   expiry: string,
-  { signal, dryRun }: SecretWriteOptions,
+  { signal, dryRun, ofPassword }: ExpiryWriteOptions,
 ): Promise<StoredExpiry | NoPassword> {
   const { secret, warnings } = await findDisplaySecret(cluster, vm);
   if (secret === undefined) return { kind: 'none', reason: 'noSecret' };
@@ -88,7 +93,10 @@ export async function setPasswordExpiry(
     cluster,
     DISPLAY_SECRETS,
     secret,
-    (current) => (current.expiry === expiry ? undefined : passwordPatch(current, { expiry })),
+    (current) => {
+      const another = ofPassword !== undefined && current.password !== ofPassword;
+      return another || current.expiry === expiry ? undefined : passwordPatch(current, { expiry });
+    },
     { first: secret, signal, dryRun },
   );
   return stored(object, written, warnings);
@@ -98,7 +106,7 @@ async function changePassword(
   cluster: Cluster,
   ref: ObjectRef,
   options: PasswordWriteOptions,
-  decide: (secret: DisplaySecret, now: Date) => PasswordChange | undefined,
+  decide: (secret: DisplaySecret, now: Date) => (PasswordChange & { password: string }) | undefined,
 ): Promise<StoredPassword | NoPassword> {
   const { signal, dryRun, timeoutMs, onStep } = options;
   const [seen, { secret, warnings }, seenAt] = await Promise.all([
@@ -110,7 +118,6 @@ async function changePassword(
   if (secret === undefined) return { kind: 'none', reason: 'noSecret' };
   const vm = await afterStartBump(cluster, seen, { now: seenAt, signal });
   const now = await cluster.now();
-  let announced = false;
   const { object, written } = await modify(
     cluster,
     DISPLAY_SECRETS,
@@ -118,8 +125,7 @@ async function changePassword(
     (current) => {
       const change = decide(current, now);
       if (change === undefined) return undefined;
-      if (!announced) onStep?.('write');
-      announced = true;
+      onStep?.('write', change.password);
       return passwordPatch(current, change);
     },
     { first: secret, signal, dryRun },
@@ -131,7 +137,7 @@ async function changePassword(
   const result = { ...stored(object, written, warnings), password };
   if (!written) return { ...result, confirmation: { confirmed: true } };
   if (dryRun === true) return { ...result, confirmation: { confirmed: false, reason: 'nothing was stored' } };
-  onStep?.('confirm');
+  onStep?.('confirm', password);
   const before = vm.status.displayPasswordSerial;
   return { ...result, confirmation: await awaitConfirmation(cluster, vm, { before, timeoutMs, signal }) };
 }

@@ -1,0 +1,74 @@
+import { VmopError } from '../errors.ts';
+import { HANG_MS, type ConsoleSession } from './open.ts';
+import type { PreparedConsole } from './prepare.ts';
+import type { ViewerPlan } from './viewer/detect.ts';
+
+/** The error for a session that did not go as it should; undefined for one that the user ended, or that goes on. */
+export function sessionError(
+  { outcome, connected }: ConsoleSession,
+  prepared: PreparedConsole,
+  plan: ViewerPlan,
+): VmopError | undefined {
+  const { vm, endpoint } = prepared;
+  const where = `${endpoint.host.value}:${endpoint.port.value}`;
+  const again = 'open it again to see whether that lasts';
+  const error = (code: 'console' | 'conflict' | 'state', message: string, hint?: string): VmopError =>
+    new VmopError(code, message, { hint, vm: vm.name });
+  switch (outcome.kind) {
+    case 'connected':
+      return undefined;
+    case 'windowClosed':
+      return connected
+        ? undefined
+        : error('console', `the viewer was closed before it had connected to ${vm.name}`, again);
+    case 'passwordRefused':
+      return error('console', `the display of ${vm.name} refused the password`, refusedHint(prepared));
+    case 'unreachable':
+      return error('console', `the viewer does not reach ${vm.name} at ${where}: ${outcome.reason}`);
+    case 'takenOver': {
+      const { by = 'somebody', from } = outcome;
+      const origin = from === undefined ? '' : ` from ${from}`;
+      return error('conflict', `${by} has taken the console of ${vm.name}${origin}`, '--take takes it back');
+    }
+    case 'vmStopped':
+      return error('state', `${vm.name} has stopped, and its console with it`);
+    case 'connectionLost':
+      return error('console', `the connection to ${vm.name} at ${where} was lost`, again);
+    case 'viewerHung':
+      return outcome.stage === 'link'
+        ? error('console', `${plan.name} has not connected to ${where} within ${HANG_MS / 1000} s`, again)
+        : error(
+            'console',
+            `${plan.name} is connected to ${vm.name}, but no picture came`,
+            'the password may have run out meanwhile: try --validity 120s',
+          );
+    case 'viewerFailed':
+      return error('console', `${plan.name} failed: ${outcome.reason}`, '-v shows what it said');
+    default:
+      return error('console', `the console of ${vm.name} was ended from elsewhere`, again);
+  }
+}
+
+/** A person's line for a session without an error. */
+export function sessionSentence(
+  { outcome, seconds }: ConsoleSession,
+  { vm }: PreparedConsole,
+  plan: ViewerPlan,
+): string {
+  return outcome.kind === 'connected'
+    ? `${plan.name} is connected to ${vm.name}, and left alone`
+    : `the console of ${vm.name} was closed after ${seconds} s`;
+}
+
+function refusedHint({ password }: PreparedConsole): string {
+  switch (password.kind) {
+    case 'none':
+      return 'vmop knows of no password for it: its Secret is missing, or QEMU has another';
+    case 'kept':
+      return 'the Secret does not hold the password that QEMU has: vmop secret rotate sets a new one';
+    default:
+      return password.confirmation.confirmed
+        ? 'it may have run out before the viewer connected: try --validity 120s'
+        : `the runner had not confirmed it: ${password.confirmation.reason}`;
+  }
+}
