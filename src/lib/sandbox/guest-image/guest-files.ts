@@ -274,7 +274,11 @@ while printf '\033[0;92m%s\033[90m@%s\033[97m$ ' "$user" "$(hostname)"; do
     poweroff | reboot) echo "$line" > /run/power ;;
     clear) fresh_screen ;;
     'cd '*) cd "\${line#cd }" ;;
-    ?*) (trap - INT QUIT; eval "$line"); screen ;;
+    ?*)
+      (trap - INT QUIT; eval "$line")
+      [ $? -gt 128 ] && printf '\n'
+      screen
+      ;;
   esac
 done
 `;

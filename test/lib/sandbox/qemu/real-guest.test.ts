@@ -5,6 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
+import { asObject } from '../../../../src/lib/cluster/parse.ts';
 import type { MachineEvent, MachineSpec } from '../../../../src/lib/sandbox/drivers/driver.ts';
 import { createQemuDriver } from '../../../../src/lib/sandbox/drivers/qemu/driver.ts';
 import { machineFiles } from '../../../../src/lib/sandbox/drivers/qemu/files.ts';
@@ -127,6 +128,7 @@ test('a real guest', async (t) => {
     if (missing !== undefined) return t.skip(missing);
     const x11 = await startX11();
     t.after(async () => await x11.close());
+    assert.equal(asObject(await probe.execute('query-spice'))['auth'], 'spice');
     await assert.rejects(machine.setDisplayPassword(PASSWORD, 'tomorrow'), /password expiry/);
     await machine.setDisplayPassword(PASSWORD, '+60');
 
