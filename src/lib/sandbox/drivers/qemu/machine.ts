@@ -50,19 +50,12 @@ export class QemuMachine implements Machine {
   /** Takes control of a running QEMU through its sockets. */
   static async connect(parts: QemuMachineParts): Promise<QemuMachine> {
     const machine = new QemuMachine(parts);
-    const { files } = parts;
-    try {
-      machine.#qmp = await QmpClient.connect(files.qmp, {
-        timeoutMs: parts.answerMs,
-        onEvent: (event) => machine.#qmpEvent(event),
-        onClose: () => void machine.#gone(),
-      });
-      machine.#agent = await AgentPort.connect(files.agent, (line) => machine.#agentLine(line));
-      return machine;
-    } catch (error) {
-      machine.detach();
-      throw error;
-    }
+    machine.#qmp = await QmpClient.connect(parts.files.qmp, {
+      timeoutMs: parts.answerMs,
+      onEvent: (event) => machine.#qmpEvent(event),
+      onClose: () => void machine.#gone(),
+    });
+    return machine;
   }
 
   /** Lets the machine that was created paused become what its spec says, and run. */
@@ -74,6 +67,7 @@ export class QemuMachine implements Machine {
       this.#resized({ cpus });
     }
     if (spec.currentRamBytes < spec.maximumRamBytes) await askForRam(this.#control, spec.currentRamBytes);
+    await this.#connectAgent();
     await this.#control.execute('cont');
     this.#emit({ type: 'started' });
   }
@@ -95,6 +89,8 @@ export class QemuMachine implements Machine {
         if (main && this.#consoles.add(main)) this.#emit({ type: 'consoleConnected', ...main });
       }
     }
+    // Only now: the guest's lines come after `started`.
+    await this.#connectAgent();
     for (const port of asArray(await this.#control.execute('query-chardev')).map(asObject)) {
       if (asBoolean(port['frontend-open']) === true) this.#portOpened(asString(port['label']));
     }
@@ -152,6 +148,10 @@ export class QemuMachine implements Machine {
   get #control(): QmpClient {
     if (this.#qmp === undefined) throw new Error('the machine is not connected');
     return this.#qmp;
+  }
+
+  async #connectAgent(): Promise<void> {
+    this.#agent = await AgentPort.connect(this.#parts.files.agent, (line) => this.#agentLine(line));
   }
 
   #emit(event: MachineEvent): void {
