@@ -1,4 +1,5 @@
 import { loadKubeconfig, openCluster, type Cluster, type Kubeconfig } from '../cluster/index.ts';
+import { VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
 import type { Terminal } from '../io/terminal.ts';
 import { parseDuration } from '../output/duration.ts';
@@ -38,6 +39,7 @@ export class Context {
   #kubeconfig: Kubeconfig | undefined;
   #cluster: Cluster | undefined;
   #settings: Promise<Settings> | undefined;
+  readonly #subjects = new Map<string | undefined, Promise<Subject>>();
 
   constructor(parts: ContextParts) {
     this.#parts = parts;
@@ -54,11 +56,18 @@ export class Context {
   get cluster(): Cluster {
     if (this.#cluster) return this.#cluster;
     const { options, version } = this.#parts;
+    if (options.as === undefined && options['as-group'] !== undefined) {
+      throw new VmopError(
+        'usage',
+        '--as-group needs --as: groups are only impersonated together with a user',
+      );
+    }
     const impersonate = { user: options.as, groups: options['as-group'] };
     this.#cluster = openCluster(this.#loadKubeconfig(), {
       userAgent: `vmop/${version}`,
       timeoutMs: Math.min(parseDuration(options['request-timeout']), 2 ** 31 - 1),
       impersonate,
+      signal: this.signal,
     });
     return this.#cluster;
   }
@@ -74,7 +83,13 @@ export class Context {
   }
 
   /** Who I am in `spec.permissions`; `namespace` undefined: across all namespaces. */
-  async subject(namespace: string | undefined): Promise<Subject> {
+  subject(namespace: string | undefined): Promise<Subject> {
+    const known = this.#subjects.get(namespace) ?? this.#askSubject(namespace);
+    this.#subjects.set(namespace, known);
+    return known;
+  }
+
+  async #askSubject(namespace: string | undefined): Promise<Subject> {
     const [standing, settings] = await Promise.all([
       rememberedStanding(this.runtime, this.cluster, this.#credentials(), namespace),
       this.settings,
