@@ -2,19 +2,19 @@ import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import { followVm, followVms, refKey } from '../vm/follow.ts';
 import { VMS } from '../vm/parse.ts';
-import { holdersOf, permissionsOn } from '../vm/permissions.ts';
+import { missingPermission, permissionsOn } from '../vm/permissions.ts';
 import {
   describeLateStart,
   describeLateStop,
   killMachine,
-  refOf,
   resetMachine,
   setPowerState,
   startedVerdict,
   stoppedVerdict,
 } from '../vm/power.ts';
+import { refOf } from '../vm/write.ts';
 import { consoleUse, phaseOf, type VmPhase } from '../vm/state.ts';
-import type { Permission, Vm, VmPool } from '../vm/types.ts';
+import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 import { forEachTarget, printOutcomes, type Outcome } from './many.ts';
 import { governingPool, resolveTargets, type Target, type TargetFlags } from './targets.ts';
@@ -88,20 +88,6 @@ async function checkPermissions(context: Context, target: Target, needed: Permis
   const held = permissionsOn(vm, pool, subject);
   const missing = needed.find((permission) => !held.has(permission));
   return missing === undefined ? target : { ref, error: missingPermission(vm, pool, subject.name, missing) };
-}
-
-export function missingPermission(
-  vm: Vm,
-  pool: VmPool | undefined,
-  user: string,
-  permission: Permission,
-): VmopError {
-  const holders = holdersOf(vm, pool, permission);
-  const where = vm.status.assignment ? `pool ${vm.status.assignment.pool}` : `VM ${vm.name}`;
-  return new VmopError('forbidden', `${user} does not hold the permission ${permission} on ${vm.name}`, {
-    hint: `spec.permissions of ${where} gives it to ${holders.length === 0 ? 'nobody' : holders.join(', ')}; an administrator of namespace ${vm.namespace} can change that`,
-    vm: vm.name,
-  });
 }
 
 /** Asks before somebody's console is cut. */

@@ -14,7 +14,7 @@ import {
 } from '../console/secret/rotate.ts';
 import { formatDuration, parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
-import { refOf } from '../vm/power.ts';
+import { refOf } from '../vm/write.ts';
 import { phaseOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';

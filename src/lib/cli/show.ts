@@ -8,7 +8,7 @@ import { formatBytes } from '../output/quantity.ts';
 import type { View } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
-import { refOf } from '../vm/power.ts';
+import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 import { governingPool } from './targets.ts';

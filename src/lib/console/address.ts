@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { VmopError } from '../errors.ts';
 import { sanitize, truncate } from '../text.ts';
 
-/** A value and who gave it: `--host`, `VMOP_PROXY`, `spec.vm.display.spice.server`. */
+/** A value and who gave it: `--host`, `config.yaml`, `spec.vm.display.spice.server`. */
 export interface Given<T = string> {
   value: T;
   source: string;

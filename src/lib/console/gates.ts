@@ -1,6 +1,8 @@
+import { vmArgument } from '../vm/write.ts';
 import { VmopError, type ErrorCode } from '../errors.ts';
 import { sanitize } from '../text.ts';
 import { condition, confirmedUser, consoleUse, phaseOf, startObstacle, wantedUser } from '../vm/state.ts';
+import { permissionHint } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 
 /** What must be open for a console, in the order in which VM-Operator asks. */
@@ -50,14 +52,14 @@ function runningGate(vm: Vm): ConsoleGate {
   if (phase === 'running') return { name, open: true, sentence };
   const hint =
     phase === 'starting'
-      ? (startObstacle(vm) ?? `vmop wait ${vm.name} --for running`)
+      ? (startObstacle(vm) ?? `vmop wait ${vmArgument(vm)} --for running`)
       : phase === 'stopping'
-        ? `vmop restart ${vm.name}`
-        : `vmop start ${vm.name}`;
+        ? `vmop restart ${vmArgument(vm)}`
+        : `vmop start ${vmArgument(vm)}`;
   return { name, open: false, sentence, code: 'state', hint };
 }
 
-function permissionGate(vm: Vm, { name: user, permissions }: ConsoleAsker): ConsoleGate {
+function permissionGate(vm: Vm, { name: user, permissions, pool }: ConsoleAsker): ConsoleGate {
   const name = 'permission';
   const held = (['accessConsole', 'takeConsole'] as const).filter((one) => permissions.has(one));
   if (held.length > 0) return { name, open: true, sentence: `${user} holds ${held.join(' and ')}` };
@@ -66,7 +68,7 @@ function permissionGate(vm: Vm, { name: user, permissions }: ConsoleAsker): Cons
     open: false,
     sentence: `${user} holds neither accessConsole nor takeConsole on ${vm.name}`,
     code: 'forbidden',
-    hint: `an administrator can change that: vmop permissions grant ${vm.name} --user ${user} --may accessConsole`,
+    hint: permissionHint(vm, pool, 'accessConsole'),
   };
 }
 
@@ -99,7 +101,7 @@ function inUseGate(vm: Vm, { name: me, permissions, take }: ConsoleAsker): Conso
     };
   }
   const hint = mayTake
-    ? `vmop console ${vm.name} --take disconnects ${user === undefined ? 'them' : who}`
+    ? `vmop console ${vmArgument(vm)} --take disconnects ${user === undefined ? 'them' : who}`
     : `ask ${who} to leave`;
   return { name, open: false, sentence, code: 'conflict', hint };
 }
@@ -123,22 +125,22 @@ function loginGate(vm: Vm, { name: me, permissions, pool }: ConsoleAsker): Conso
   if (present !== undefined) {
     return shut(
       `${sanitize(present)} is logged in on ${vm.name}, and a console is for the user who is`,
-      `vmop login ${vm.name} --user ${me}, once ${sanitize(present)} has finished`,
+      `vmop login ${vmArgument(vm)} --user ${me}, once ${sanitize(present)} has finished`,
     );
   }
   const wanted = wantedUser(vm, pool);
   if (wanted === undefined) {
     return shut(
       `the guest of ${vm.name} has not settled who is logged in`,
-      `vmop why ${vm.name} login tells more`,
+      `vmop show ${vmArgument(vm)} tells more`,
     );
   }
   const user = sanitize(wanted);
   const hint =
     login?.reason === 'VmopAgentDisconnected'
-      ? `no agent has answered: vmop why ${vm.name} login tells more`
+      ? `no agent has answered: vmop show ${vmArgument(vm)} tells more`
       : wanted === me
-        ? `vmop wait ${vm.name} --for login=${me}`
-        : `vmop login ${vm.name} --user ${me}`;
+        ? `vmop wait ${vmArgument(vm)} --for login=${me}`
+        : `vmop login ${vmArgument(vm)} --user ${me}`;
   return shut(`${user} is to be logged in on ${vm.name}, and is not yet`, hint);
 }

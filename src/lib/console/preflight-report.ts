@@ -74,7 +74,7 @@ function causeOf(error: unknown): string {
   return wrong ? 'it does not speak TLS' : messageOf(error);
 }
 
-const TUNNEL = '--tunnel goes through the Kubernetes API instead';
+const ROUTE = 'run vmop where the node can be reached, or name a way there with --host or --proxy';
 
 /** The sentence for a failure, and what to do about it. */
 export function preflightError(
@@ -83,14 +83,11 @@ export function preflightError(
 ): VmopError {
   const at = `${hostInUrl(target.host)}:${target.port}`;
   const proxy = target.proxy ? `${hostInUrl(target.proxy.host)}:${target.proxy.port}` : '';
-  const firewall = `a firewall may stand between: ${TUNNEL}`;
+  const firewall = `a firewall may stand between: ${ROUTE}`;
   const sentences: Record<PreflightProblem, [message: string, hint: string]> = {
-    nameUnknown: [
-      `the console's host ${target.host} has no address here`,
-      `name another one with --host; ${TUNNEL}`,
-    ],
+    nameUnknown: [`the console's host ${target.host} has no address here`, ROUTE],
     refused: [`nothing accepts connections at ${at}`, `is that the console's host and port? ${firewall}`],
-    unroutable: [`there is no way to ${at} from here: ${detail}`, TUNNEL],
+    unroutable: [`there is no way to ${at} from here: ${detail}`, ROUTE],
     timeout: [`${at} does not answer`, firewall],
     silent: [
       `${at} accepts connections and says nothing: a viewer would hang`,

@@ -3,7 +3,7 @@ import type { Cluster } from '../cluster/types.ts';
 import { messageOf } from '../errors.ts';
 import { logIn } from '../vm/login.ts';
 import { VMS } from '../vm/parse.ts';
-import { refOf } from '../vm/power.ts';
+import { refOf } from '../vm/write.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import type { Endpoint } from './address.ts';
 import { consoleEndpoint, type EndpointOverrides } from './endpoint.ts';

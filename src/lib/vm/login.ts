@@ -3,7 +3,7 @@ import type { Cluster, Patch } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { followVm, type Lateness, type Verdict } from './follow.ts';
 import { VMS } from './parse.ts';
-import { refOf, specVmPatch, type WriteMode } from './power.ts';
+import { refOf, specVmPatch, type WriteMode, vmArgument } from './write.ts';
 import { RunnerLog } from './runner-log.ts';
 import { confirmedUser, holds, phaseOf, resendEndsManualSession } from './state.ts';
 import type { Vm, VmPool } from './types.ts';
@@ -51,7 +51,7 @@ function notRunning(vm: Vm, { user }: LoginRequest): VmopError | undefined {
   if (phase === 'running' || phase === 'starting') return undefined;
   const what = user === undefined ? 'log out' : 'log in';
   return new VmopError('state', `${vm.name} is ${phase}: nobody can ${what} there`, {
-    hint: `vmop start ${vm.name}; or vmop login --no-wait to leave the wish for its next start`,
+    hint: `vmop start ${vmArgument(vm)}; or vmop login --no-wait to leave the wish for its next start`,
     vm: vm.name,
   });
 }
@@ -88,7 +88,7 @@ export async function requestLogin(
 export function loginVerdict(vm: Vm, { user }: LoginRequest): Verdict<Vm> {
   if (phaseOf(vm) === 'stopped') {
     const error = new VmopError('state', `${vm.name} was stopped meanwhile`, {
-      hint: `vmop start ${vm.name}`,
+      hint: `vmop start ${vmArgument(vm)}`,
       vm: vm.name,
     });
     return { failed: error };
@@ -172,7 +172,7 @@ function describeLateLogin(vm: Vm, request: LoginRequest, logUnreadable: string 
     };
   }
   const who = vm.status.loggedInUser;
-  const later = `the wish stays: vmop wait ${vm.name} --for ${request.user === undefined ? 'logout' : `login=${request.user}`}`;
+  const later = `the wish stays: vmop wait ${vmArgument(vm)} --for ${request.user === undefined ? 'logout' : `login=${request.user}`}`;
   const blind = `a refusal would show only in the runner's log, which cannot be read: ${logUnreadable ?? ''}`;
   return {
     state: `the guest's agent has not confirmed to ${wish(request)}; ${who ?? 'nobody'} is logged in`,

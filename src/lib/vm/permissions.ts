@@ -1,3 +1,5 @@
+import { VmopError } from '../errors.ts';
+import { sanitize } from '../text.ts';
 import { PERMISSIONS, type Grant, type Permission, type Vm, type VmPool } from './types.ts';
 
 /** Who asks: the name and roles as `spec.permissions` uses them. */
@@ -51,6 +53,27 @@ export function holdersOf(vm: Vm, pool: VmPool | undefined, permission: Permissi
     .filter(({ may }) => may.includes('*') || may.includes(permission) || may.includes(implied))
     .map((grant) => grant.user ?? `role ${grant.role ?? ''}`);
   return [...new Set(holders)];
+}
+
+/** Who holds the permission, and who can give it. */
+export function permissionHint(vm: Vm, pool: VmPool | undefined, permission: Permission): string {
+  const holders = holdersOf(vm, pool, permission);
+  const where = vm.status.assignment ? `pool ${vm.status.assignment.pool}` : `VM ${vm.name}`;
+  const whom = holders.length === 0 ? 'nobody' : sanitize(holders.join(', '));
+  return `spec.permissions of ${where} gives it to ${whom}; an administrator of namespace ${vm.namespace} can change that`;
+}
+
+/** The refusal of an action for want of a permission. */
+export function missingPermission(
+  vm: Vm,
+  pool: VmPool | undefined,
+  user: string,
+  permission: Permission,
+): VmopError {
+  return new VmopError('forbidden', `${user} does not hold the permission ${permission} on ${vm.name}`, {
+    hint: permissionHint(vm, pool, permission),
+    vm: vm.name,
+  });
 }
 
 export function poolOf(vm: Vm, pools: readonly VmPool[]): VmPool | undefined {

@@ -1,26 +1,13 @@
+import { refOf, specVmPatch, vmArgument, type WriteMode } from './write.ts';
 import { VmopError } from '../errors.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject } from '../cluster/parse.ts';
-import type { Cluster, JsonObject, KubeObject, ObjectRef, Patch, Resource } from '../cluster/types.ts';
+import type { Cluster, KubeObject, Patch, Resource } from '../cluster/types.ts';
 import { isStatus } from '../cluster/api-error.ts';
 import { VMS } from './parse.ts';
 import { condition, isRunning, phaseOf, startObstacle } from './state.ts';
 import type { PowerState, Vm } from './types.ts';
 import type { Lateness, Verdict } from './follow.ts';
-
-export interface WriteMode {
-  /** Let the server validate, store nothing. */
-  dryRun?: boolean | undefined;
-}
-
-/** A change of `spec.vm`, made only if nobody changed the object since it was read. */
-export function specVmPatch(vm: Vm, change: JsonObject): Patch {
-  return { type: 'merge', body: { metadata: { resourceVersion: vm.resourceVersion }, spec: { vm: change } } };
-}
-
-export function refOf(vm: Vm): ObjectRef {
-  return { namespace: vm.namespace, name: vm.name };
-}
 
 /** Asks the operator for a power state; `written` is false when it was wanted already. */
 export async function setPowerState(
@@ -42,7 +29,7 @@ export function startedVerdict(vm: Vm): Verdict<Vm> {
       'conflict',
       `${vm.name} is to be stopped again: somebody changed it, or its guest powered off`,
       {
-        hint: `vmop show ${vm.name} tells what happened`,
+        hint: `vmop show ${vmArgument(vm)} tells what happened`,
         vm: vm.name,
       },
     );
@@ -76,13 +63,13 @@ export function describeLateStart(vm: Vm | undefined): Lateness {
       hint: `no runner has reported: is VM-Operator running, and can its pod be scheduled? kubectl describe pod ${vm.name}`,
     };
   }
-  return { state: `still not running${why}`, hint: obstacle ?? `vmop show ${vm.name} tells more` };
+  return { state: `still not running${why}`, hint: obstacle ?? `vmop show ${vmArgument(vm)} tells more` };
 }
 
 /** The clause for a stop that takes too long. */
 export function describeLateStop(vm: Vm | undefined): Lateness {
   if (vm === undefined) return { state: 'nothing is known of it' };
-  const hint = `the guest has up to ${vm.spec.powerdownTimeoutSeconds} s to power down; vmop stop --force ${vm.name} ends it now`;
+  const hint = `the guest has up to ${vm.spec.powerdownTimeoutSeconds} s to power down; vmop stop --force ${vmArgument(vm)} ends it now`;
   return { state: isRunning(vm) ? 'still shutting down' : 'still stopping', hint };
 }
 
@@ -121,7 +108,7 @@ const CM_VERSION = 'vmrunner.jdrupes.org/cmVersion';
 export async function resetMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {}): Promise<void> {
   if (phaseOf(vm) !== 'running') {
     throw new VmopError('state', `${vm.name} is ${phaseOf(vm)}: only a running VM can be reset`, {
-      hint: `vmop start ${vm.name}`,
+      hint: `vmop start ${vmArgument(vm)}`,
       vm: vm.name,
     });
   }
@@ -149,7 +136,7 @@ export async function resetMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {
   } catch (error) {
     if (!isStatus(error, 404)) throw error;
     throw new VmopError('state', `${vm.name} has no runner to reset it`, {
-      hint: `vmop restart ${vm.name} stops and starts it`,
+      hint: `vmop restart ${vmArgument(vm)} stops and starts it`,
       vm: vm.name,
       cause: error,
     });

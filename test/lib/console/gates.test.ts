@@ -25,13 +25,13 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     'stopped',
     { conditions: { Running: 'False/VmStopped' }, vm: { state: 'Stopped' } },
     asker(ACCESS),
-    ['running', 'state', /^desktop-1 is stopped$/, /^vmop start desktop-1$/],
+    ['running', 'state', /^desktop-1 is stopped$/, /^vmop start ns\/desktop-1$/],
   ],
   [
     'starting',
     { conditions: { Running: 'False/RunnerStarted' } },
     asker(ACCESS),
-    ['running', 'state', /is starting/, /^vmop wait desktop-1 --for running$/],
+    ['running', 'state', /is starting/, /^vmop wait ns\/desktop-1 --for running$/],
   ],
   [
     'starting for ever',
@@ -43,7 +43,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     'stopping',
     { conditions: FREE, vm: { state: 'Stopped' } },
     asker(ACCESS),
-    ['running', 'state', /is stopping/, /^vmop restart desktop-1$/],
+    ['running', 'state', /is stopping/, /^vmop restart ns\/desktop-1$/],
   ],
   [
     'running only in name: the pod was killed',
@@ -65,7 +65,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
       'permission',
       'forbidden',
       /^alice holds neither/,
-      /vmop permissions grant desktop-1 --user alice --may accessConsole/,
+      /spec.permissions of VM desktop-1 gives it to .*; an administrator of namespace .* can change that/,
     ],
   ],
   [
@@ -83,7 +83,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     'in use by bob, alice may take it',
     { conditions: BUSY, status: BY_BOB },
     asker(TAKE),
-    ['inUse', 'conflict', /^bob is connected/, /^vmop console desktop-1 --take disconnects bob$/],
+    ['inUse', 'conflict', /^bob is connected/, /^vmop console ns\/desktop-1 --take disconnects bob$/],
   ],
   [
     'in use by bob, alice takes it',
@@ -126,7 +126,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     'bob is logged in',
     { conditions: { ...FREE, UserLoggedIn: 'True/LoggedIn' }, status: { loggedInUser: 'bob' } },
     asker(ACCESS),
-    ['login', 'state', /^bob is logged in on desktop-1/, /^vmop login desktop-1 --user alice, once bob/],
+    ['login', 'state', /^bob is logged in on desktop-1/, /^vmop login ns\/desktop-1 --user alice, once bob/],
   ],
   [
     'alice is logged in',
@@ -151,7 +151,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
       'login',
       'state',
       /^alice is to be logged in on desktop-1, and is not yet$/,
-      /^vmop wait desktop-1 --for login=alice$/,
+      /^vmop wait ns\/desktop-1 --for login=alice$/,
     ],
   ],
   [
@@ -161,7 +161,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
       vm: { display: { spice: {}, loggedInUser: 'bob' } },
     },
     asker(ACCESS),
-    ['login', 'state', /^bob is to be logged in/, /^vmop login desktop-1 --user alice$/],
+    ['login', 'state', /^bob is to be logged in/, /^vmop login ns\/desktop-1 --user alice$/],
   ],
   [
     'no agent',
@@ -176,7 +176,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     'right after the start nobody knows yet',
     { conditions: { ...FREE, UserLoggedIn: 'False/VmStopped' } },
     asker(ACCESS),
-    ['login', 'state', /has not settled/, /vmop why desktop-1 login/],
+    ['login', 'state', /has not settled/, /vmop show ns\/desktop-1/],
   ],
 ];
 for (const [what, fields, who, shut] of CASES) {

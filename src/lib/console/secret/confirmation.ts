@@ -2,7 +2,7 @@ import type { Cluster } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { followVm, type Verdict } from '../../vm/follow.ts';
 import { VMS } from '../../vm/parse.ts';
-import { refOf } from '../../vm/power.ts';
+import { refOf } from '../../vm/write.ts';
 import { condition, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 

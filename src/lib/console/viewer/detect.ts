@@ -59,7 +59,7 @@ export function detectViewer(platform: PlatformDescription, wanted: WantedViewer
   if (windows) return { plan: windows };
   if (native) return { problem: noDisplay(native) };
   const problem = new VmopError('console', 'no viewer for SPICE consoles was found on this machine', {
-    hint: `${viewerInstallCommand(platform)} — or --file PATH for a connection file, --web for the browser`,
+    hint: `${viewerInstallCommand(platform)}; or --file PATH writes a connection file for a viewer elsewhere`,
   });
   return { problem };
 }
@@ -164,6 +164,8 @@ function noDisplay({ name }: ViewerPlan): VmopError {
   return new VmopError(
     'console',
     `${name} is installed, but there is no desktop to show it on: neither DISPLAY nor WAYLAND_DISPLAY is set`,
-    { hint: 'run vmop in a terminal of your desktop (or ssh -X), or take --file PATH or --web' },
+    {
+      hint: 'run vmop in a terminal of your desktop (or ssh -X), or write a connection file with --file PATH',
+    },
   );
 }

@@ -242,7 +242,7 @@ const PROBLEMS: [
     {},
     'console',
     /remote-viewer is installed, but there is no desktop/,
-    /--web/,
+    /--file PATH/,
   ],
   [
     'no desktop for Flatpak',
