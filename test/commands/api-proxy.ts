@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import { loadKubeconfig } from '../../src/lib/cluster/kubeconfig.ts';
 
 /** What becomes of a request: passed on (undefined), never answered, or answered with a status of its own. */
@@ -22,8 +24,10 @@ export interface ApiProxy {
   url: string;
   /** `METHOD /path?query`, in the order in which they came. */
   requests: string[];
-  /** Connections that are open now. */
-  connections(): Promise<number>;
+  /** Resolves when so many requests have come. */
+  asked(count: number): Promise<void>;
+  /** Resolves when no connection is open any more. */
+  quiet(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -73,16 +77,23 @@ export async function startApiProxy(options: ApiProxyOptions = {}): Promise<ApiP
       }
     })();
   });
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (typeof address !== 'object' || address === null) throw new Error('the proxy has no port');
   return {
     url: `http://127.0.0.1:${address.port}`,
     requests,
-    connections: () =>
-      new Promise((resolve, reject) =>
-        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
-      ),
+    async asked(count) {
+      while (requests.length < count) await once(server, 'request');
+    },
+    async quiet() {
+      while (sockets.size > 0) await Promise.all([...sockets].map((socket) => once(socket, 'close')));
+    },
     async close() {
       agent.destroy();
       server.closeAllConnections();

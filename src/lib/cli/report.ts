@@ -25,6 +25,13 @@ export function asVmopError(error: unknown): VmopError {
   if (error === 'SIGINT') return new VmopError('interrupted', 'interrupted');
   if (error === 'SIGTERM') return new VmopError('terminated', 'terminated');
   if (error instanceof Error && isUsageError(error)) {
+    const unknown = /^command (.*) not found\.?$/i.exec(error.message)?.[1];
+    if (unknown !== undefined) {
+      return new VmopError('usage', `there is no command "${unknown.replaceAll(':', ' ')}"`, {
+        hint: 'vmop --help lists the commands',
+        cause: error,
+      });
+    }
     return new VmopError('usage', usageMessage(error.message), {
       hint: 'add --help to see what it takes',
       cause: error,
