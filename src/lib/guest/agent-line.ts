@@ -41,26 +41,3 @@ export function parseAgentLine(line: string): AgentMessage {
   const code = Number(match[1]);
   return { code, kind: kindOf(code), text: (match[2] ?? '').trim() };
 }
-
-/**
- * Why the guest must not be asked to log this name in; undefined when it may. The name goes unescaped into the agent's
- * line and through YAML on its way there, so it has to be plain: the guest's own rule for user names, and never root.
- */
-export function checkGuestUserName(name: string): string | undefined {
-  if (name === '') return 'a user name is needed';
-  if (name === 'root') return 'root is never logged in';
-  if (name.length > 32) return 'a user name has at most 32 characters';
-  if (!/^[a-z_][a-z0-9_-]*$/.test(name)) {
-    return 'a user name has lower case letters, digits, _ and - only, and starts with a letter or _';
-  }
-  return undefined;
-}
-
-/** The line that asks the agent to log a user in, without its line end. Throws a RangeError for an unsafe name. */
-export function loginLine(user: string): string {
-  const reason = checkGuestUserName(user);
-  if (reason !== undefined) throw new RangeError(reason);
-  return `login ${user}`;
-}
-
-export const LOGOUT_LINE = 'logout';

@@ -1,4 +1,3 @@
-import { StringDecoder } from 'node:string_decoder';
 import { sanitize, truncate } from '../../text.ts';
 
 /** What remote-viewer tells with `--debug`, as far as it matters. Texts are sanitized; some are in the user's language. */
@@ -66,29 +65,4 @@ export function parseViewerLine(line: string): ViewerEvent | undefined {
  */
 export function isPresentable(line: string): boolean {
   return line.trim() !== '' && !/-DEBUG(?: \*\*)?:|Key pressed/.test(line);
-}
-
-const LONGEST_LINE = 4096;
-
-/** Cuts a stream into lines; what goes beyond 4096 characters of one is dropped. */
-export class LineSplitter {
-  readonly #decoder = new StringDecoder('utf8');
-  readonly #onLine: (line: string) => void;
-  #rest = '';
-
-  constructor(onLine: (line: string) => void) {
-    this.#onLine = onLine;
-  }
-
-  write(chunk: Buffer): void {
-    const lines = (this.#rest + this.#decoder.write(chunk)).split('\n');
-    this.#rest = (lines.pop() ?? '').slice(0, LONGEST_LINE);
-    for (const line of lines) this.#onLine(line.slice(0, LONGEST_LINE).replace(/\r$/, ''));
-  }
-
-  end(): void {
-    const last = this.#rest + this.#decoder.end();
-    this.#rest = '';
-    if (last !== '') this.#onLine(last);
-  }
 }

@@ -5,10 +5,11 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { VmopError, messageOf } from '../../errors.ts';
+import { LineSplitter } from '../../lines.ts';
 import { sanitize, truncate } from '../../text.ts';
 import { onProcessEnd } from '../exit-guard.ts';
 import { createPrivateFile, type PrivateFile } from '../private-file.ts';
-import { isPresentable, LineSplitter, parseViewerLine, type ViewerEvent } from './debug-output.ts';
+import { isPresentable, parseViewerLine, type ViewerEvent } from './debug-output.ts';
 import { FILE_PLACE, type ViewerPlan } from './detect.ts';
 import type { Environment } from './platform.ts';
 
@@ -47,6 +48,7 @@ const READ_FILE_POLL_MS = 50;
 /** How long the last output of a viewer that has ended is waited for. */
 const DRAIN_MS = 500;
 const KEPT_LINES = 50;
+const LONGEST_LINE_BYTES = 4096;
 const LONGEST_KEPT_LINE = 500;
 
 /**
@@ -253,7 +255,10 @@ class ViewerProcess implements RunningViewer {
 
 function readLines(stream: Readable | null, onLine: (line: string) => void): void {
   if (stream === null) return;
-  const lines = new LineSplitter(onLine);
-  stream.on('data', (chunk: Buffer) => lines.write(chunk));
-  stream.on('end', () => lines.end());
+  const lines = new LineSplitter(LONGEST_LINE_BYTES);
+  stream.on('data', (chunk: Buffer) => lines.push(chunk).forEach(onLine));
+  stream.on('end', () => {
+    const last = lines.flush();
+    if (last !== undefined) onLine(last);
+  });
 }

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { test } from 'node:test';
 import {
   isPresentable,
-  LineSplitter,
   parseViewerLine,
   type ViewerEvent,
 } from '../../../../src/lib/console/viewer/debug-output.ts';
@@ -99,16 +98,4 @@ test('a reason is shown, not sent to the terminal', () => {
   assert.ok(event?.type === 'connectFailed');
   assert.match(event.reason, /^\\x1b\[31mr+…$/);
   assert.ok(event.reason.length <= 300);
-});
-
-test('lines are put together from pieces, bounded', () => {
-  const lines: string[] = [];
-  const splitter = new LineSplitter((line) => lines.push(line));
-  const bytes = Buffer.from(`ä\r\nb\n${'x'.repeat(10_000)}`);
-  for (const byte of bytes) splitter.write(Buffer.from([byte]));
-  splitter.write(Buffer.from('y\nlast'));
-  splitter.end();
-  assert.deepEqual(lines.slice(0, 2), ['ä', 'b']);
-  assert.equal(lines[2], 'x'.repeat(4096));
-  assert.equal(lines[3], 'last');
 });

@@ -218,7 +218,7 @@ const PROBLEMS: [
     {},
     'console',
     /no viewer .* was found/,
-    /^sudo apt install virt-viewer .*--file PATH/,
+    /^sudo apt install virt-viewer; .*--file PATH/,
   ],
   [
     'Flatpak without the application',

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { asStrings } from '../../../cluster/parse.ts';
 import { parseAgentLine } from '../../../guest/agent-line.ts';
-import { LineSplitter } from '../../../guest/line-splitter.ts';
+import { LineSplitter } from '../../../lines.ts';
 
 const MAXIMUM_LINE_BYTES = 4096;
 /** What may wait for a guest that does not read. */

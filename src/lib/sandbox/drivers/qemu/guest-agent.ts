@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import net from 'node:net';
 import { asObject, asStrings } from '../../../cluster/parse.ts';
-import { LineSplitter } from '../../../guest/line-splitter.ts';
+import { LineSplitter } from '../../../lines.ts';
 
 const MAXIMUM_LINE_BYTES = 64 * 1024;
 

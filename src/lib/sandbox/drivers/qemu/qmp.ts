@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { asObject, asString, isObject } from '../../../cluster/parse.ts';
 import type { JsonObject } from '../../../cluster/types.ts';
-import { LineSplitter } from '../../../guest/line-splitter.ts';
+import { LineSplitter } from '../../../lines.ts';
 
 /** Something that QEMU tells unasked. */
 export interface QmpEvent {

@@ -28,6 +28,11 @@ export class LineSplitter {
     return lines;
   }
 
+  /** The last line, which has no end; undefined when there is none. */
+  flush(): string | undefined {
+    return this.#keptBytes === 0 ? undefined : this.#take();
+  }
+
   /** Forgets a line that was begun: the other side has gone. */
   reset(): void {
     this.#kept = [];

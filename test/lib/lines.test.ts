@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LineSplitter } from '../../../src/lib/guest/line-splitter.ts';
+import { LineSplitter } from '../../src/lib/lines.ts';
 
 const TEXT = '220 ready\r\n\n201 zoë 🐧 is in\n\rx\r\r\n202\n';
 const LINES = ['220 ready', '', '201 zoë 🐧 is in', '\rx\r', '202'];
@@ -46,4 +46,11 @@ test('what was begun is forgotten when the other side has gone', () => {
   splitter.push('201 hal');
   splitter.reset();
   assert.deepEqual(splitter.push('220 new\n'), ['220 new']);
+});
+
+test('what has no line end comes with the flush, once', () => {
+  const splitter = new LineSplitter(100);
+  assert.deepEqual(splitter.push('a\nlast'), ['a']);
+  assert.equal(splitter.flush(), 'last');
+  assert.equal(splitter.flush(), undefined);
 });
