@@ -3,7 +3,7 @@ import { run } from '@oclif/core/run';
 import manifest from '../oclif.manifest.json' with { type: 'json' };
 import packageJson from '../package.json' with { type: 'json' };
 import { COMMANDS } from './commands/index.ts';
-import { setRuntime } from './lib/cli/command.ts';
+import { setRun, type VmopRun } from './lib/cli/command.ts';
 import { memoryPlugin } from './lib/cli/plugin.ts';
 import { AlreadyTold, asVmopError, quietExit, reportError } from './lib/cli/report.ts';
 import type { Runtime } from './lib/io/runtime.ts';
@@ -11,20 +11,21 @@ import { isOutputClosed } from './lib/io/terminal.ts';
 import { sanitizeLines } from './lib/text.ts';
 
 /** vmop as oclif loads it, for one run. `root` is the package's folder. */
-function loadOptions(root: string, runtime: Runtime): Interfaces.Options {
+function loadOptions(root: string, vmop: VmopRun): Interfaces.Options {
   // The user's theme is not read: vmop colours by roles of its own.
   process.env['VMOP_DISABLE_THEME'] ??= '1';
   const { name, version, oclif } = packageJson;
   const pjson: Interfaces.PJSON = { name, version, oclif: { ...oclif, topicSeparator: ' ', commands: '' } };
   const plugin = memoryPlugin(root, pjson, manifest, COMMANDS);
-  setRuntime(plugin, runtime);
+  setRun(plugin, vmop);
   return { root, pjson, plugins: new Map([[plugin.name, plugin]]) };
 }
 
 /** Runs one command; resolves to its exit code, everything told. Never rejects. */
 export async function main(argv: string[], runtime: Runtime, root: string): Promise<number> {
+  const vmop: VmopRun = { runtime };
   try {
-    await run(argv, loadOptions(root, runtime));
+    await run(argv, loadOptions(root, vmop));
     return 0;
   } catch (thrown) {
     if (isOutputClosed(thrown)) return 0;
@@ -34,23 +35,22 @@ export async function main(argv: string[], runtime: Runtime, root: string): Prom
     // What a signal cuts short fails in many ways; the signal is the reason.
     const error = asVmopError(runtime.signal.aborted ? runtime.signal.reason : thrown);
     const debug = Boolean(runtime.env['VMOP_DEBUG']);
-    const { stdout, stderr } = reportError(error, { json: wantsJson(argv), debug });
+    const json = vmop.format === undefined ? asksForJson(argv) : vmop.format.kind === 'json';
+    const { stdout, stderr } = reportError(error, { json, debug });
     if (stdout !== '') runtime.stdout.write(stdout);
     runtime.stderr.write(sanitizeLines(stderr));
     return error.exitCode;
   }
 }
 
-/** Looked for in the raw arguments, because parsing them may be what failed. */
-function wantsJson(argv: readonly string[]): boolean {
+/** For errors of the parsing itself; afterwards the command knows its format. */
+function asksForJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   const options = end < 0 ? argv : argv.slice(0, end);
   return options.some(
     (argument, index) =>
-      argument === '--json' ||
-      argument === '-ojson' ||
-      argument === '--output=json' ||
-      (argument === 'json' && ['-o', '--output'].includes(options[index - 1] ?? '')),
+      /^(?:--json|--output=json|-[A-Za-z]*o=?json)$/.test(argument) ||
+      (argument === 'json' && /^(?:--output|-[A-Za-z]*o)$/.test(options[index - 1] ?? '')),
   );
 }
 

@@ -6,11 +6,19 @@ import { sandboxKubeconfig } from '../sandbox/paths.ts';
 import { Context } from './context.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 
-/** The process that a run of vmop, as oclif knows it, belongs to: tests bring their own. */
-const runtimes = new WeakMap<object, Runtime>();
+/** One run of vmop. */
+export interface VmopRun {
+  /** The process that it belongs to: tests bring their own. */
+  runtime: Runtime;
+  /** How its result, and so its error, is printed; undefined until the arguments are parsed. */
+  format?: OutputFormat;
+}
 
-export function setRuntime(plugin: Interfaces.Plugin, runtime: Runtime): void {
-  runtimes.set(plugin, runtime);
+/** oclif hands its plugin to every command, and nothing else of ours. */
+const runs = new WeakMap<object, VmopRun>();
+
+export function setRun(plugin: Interfaces.Plugin, run: VmopRun): void {
+  runs.set(plugin, run);
 }
 
 type GlobalFlags = Interfaces.InferredFlags<typeof GLOBAL_FLAGS>;
@@ -24,9 +32,11 @@ export abstract class VmopCommand extends Command {
   /** Makes the context of a command whose flags are parsed. */
   protected async begin(flags: GlobalFlags): Promise<Context> {
     const plugin = this.config.plugins.get(this.config.name);
-    const runtime = plugin && runtimes.get(plugin);
-    if (runtime === undefined) throw new TypeError('this run of vmop has no runtime');
+    const run = plugin && runs.get(plugin);
+    if (run === undefined) throw new TypeError('this command belongs to no run of vmop');
+    const { runtime } = run;
     const format: OutputFormat = flags.json ? { kind: 'json' } : parseOutputFormat(flags.output);
+    run.format = format;
     const terminal = await createTerminal(runtime, {
       color: flags['no-color'] ? 'never' : 'auto',
       quiet: flags.quiet,
