@@ -19,6 +19,7 @@ import {
   DISPLAY_SECRETS_SELECTOR,
   DP_VERSION,
   ENDING,
+  oldestSecret,
   OPERATED_VMS,
   PODS,
   REVISION,
@@ -136,9 +137,8 @@ export class Manager {
   }
 
   #secretOf(key: string): DisplaySecret | undefined {
-    return [...this.#secrets.values()]
-      .filter((secret) => keyOf({ namespace: secret.namespace, name: secret.vm }) === key)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))[0];
+    const belongs = ({ namespace, vm }: DisplaySecret): boolean => keyOf({ namespace, name: vm }) === key;
+    return oldestSecret([...this.#secrets.values()].filter(belongs));
   }
 
   async #work(key: string): Promise<void> {

@@ -67,6 +67,14 @@ export interface DisplaySecret extends Observable {
   password?: string;
   /** `now`, `never`, `+seconds` or epoch seconds; unchecked. */
   expiry?: string;
+  createdAt: Date;
+}
+
+/** Of several that carry a VM's labels the oldest holds, the first by name among equals. */
+export function oldestSecret(secrets: readonly DisplaySecret[]): DisplaySecret | undefined {
+  return secrets.toSorted(
+    (a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.name < b.name ? -1 : 1),
+  )[0];
 }
 
 function observable({ metadata }: KubeObject): Observable {
@@ -122,6 +130,7 @@ function parseSecret(object: KubeObject): DisplaySecret {
   return compact({
     ...observable(object),
     vm: object.metadata.labels?.[LABEL.instance] ?? '',
+    createdAt: asDate(object.metadata.creationTimestamp) ?? new Date(0),
     password: decode(data['display-password']),
     expiry: decode(data['password-expiry'])?.trim(),
   });

@@ -195,12 +195,17 @@ function lost(draft: RunnerDraft): void {
 
 function terminate(draft: RunnerDraft, withinSeconds = Infinity): void {
   const { phase, config } = draft.state;
-  if (phase === 'terminating') return;
+  const seconds = Math.min(config?.powerdownTimeoutSeconds ?? 0, withinSeconds);
+  const timer = { type: 'timer', timer: 'powerdown', afterMs: seconds * 1000 } as const;
+  if (phase === 'terminating') {
+    // Asked again, and in more of a hurry.
+    if (withinSeconds !== Infinity) draft.effect(timer);
+    return;
+  }
   reportTerminating(draft);
   draft.state.phase = 'terminating';
-  if (phase === 'new' || phase === 'held') return stopped(draft, 'succeeded');
-  const seconds = Math.min(config?.powerdownTimeoutSeconds ?? 0, withinSeconds);
-  draft.effect({ type: 'powerDown' }, { type: 'timer', timer: 'powerdown', afterMs: seconds * 1000 });
+  if (phase === 'new' || phase === 'held') stopped(draft, 'succeeded');
+  else draft.effect({ type: 'powerDown' }, timer);
 }
 
 function powerdownIsOver(draft: RunnerDraft): void {

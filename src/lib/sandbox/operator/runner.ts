@@ -5,7 +5,15 @@ import { messageOf } from '../../errors.ts';
 import type { Driver, Machine, MachineEvent, MachineSpec } from '../drivers/driver.ts';
 import { eventObject, type RunnerEvent } from './events.ts';
 import { CM_VERSION, CONFIG_MAPS, DP_VERSION, LABEL, DISPLAY_SECRETS_SELECTOR } from './resources.ts';
-import { EVENTS, OPERATED_VMS, REVISION, SECRETS, type OperatedVm, type RunnerPod } from './resources.ts';
+import {
+  EVENTS,
+  oldestSecret,
+  OPERATED_VMS,
+  REVISION,
+  SECRETS,
+  type OperatedVm,
+  type RunnerPod,
+} from './resources.ts';
 import { parseRunnerConfig, type RunnerConfig } from './runner-config.ts';
 import type { RunnerLog } from './runner-log.ts';
 import { runnerStep } from './runner-state.ts';
@@ -120,7 +128,7 @@ export class Runner {
         cluster.get(CONFIG_MAPS, this.#ref),
         cluster.list(SECRETS, selection),
       ]);
-      return { text: map.text, secret: secrets.items[0] };
+      return { text: map.text, secret: oldestSecret(secrets.items) };
     });
     if (read === undefined) return;
     const secret = read.secret && { password: read.secret.password, expiry: read.secret.expiry };

@@ -155,6 +155,18 @@ describe('guest, console and password, over HTTP', () => {
     assert.equal(machine().display.password, undefined);
   });
 
+  test('of several display Secrets the oldest holds, whatever its name', async () => {
+    await run();
+    const { metadata } = await sandbox.admin.get(RAW_SECRETS, secretRef());
+    await sandbox.admin.create(RAW_SECRETS, 'default', {
+      metadata: { name: `zz-${name}`, labels: metadata.labels },
+      ...secretData({ 'display-password': 'younger' }),
+    });
+    await writeSecret({ 'display-password': 'older' });
+    await sandbox.waitFor(name, (vm) => serial(vm) === 2);
+    assert.equal(machine().display.password, 'older');
+  });
+
   test('generateSecret=false: no Secret, serial −1', async () => {
     const vm = await run({}, { display: { spice: { generateSecret: false } } });
     assert.equal(serial(vm), -1);

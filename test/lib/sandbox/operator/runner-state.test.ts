@@ -143,6 +143,12 @@ describe('stop', () => {
     assert.ok(lines.includes('timer powerdown 5000'));
   });
 
+  test('so does one that stops while the guest powers down already', () => {
+    const runner = new RunnerTrace().run();
+    runner.input({ type: 'terminate' });
+    assert.deepEqual(runner.input({ type: 'terminate', withinSeconds: 5 }), ['timer powerdown 5000']);
+  });
+
   test('a guest that powers off by itself ends the container as done', () => {
     const runner = new RunnerTrace().run();
     const lines = withoutLog(runner.machine({ type: 'exited', cause: 'guest', message: '' }));
