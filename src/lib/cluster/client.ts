@@ -1,11 +1,12 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { VmopError } from '../errors.ts';
-import { ApiError, isStatus, parseStatus } from './api-error.ts';
+import { ApiError, parseStatus } from './api-error.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
 import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
+import { listPages } from './pages.ts';
 import { pause, retryPause } from './retry.ts';
-import { ConnectionError, Transport, type TransportRequest, type TransportResponse } from './transport.ts';
+import { ConnectionError } from './connection-error.ts';
+import { Transport, type TransportRequest, type TransportResponse } from './transport.ts';
 import type {
   AccessAttributes,
   Change,
@@ -34,9 +35,6 @@ export interface ClusterOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** 500 as kubectl: large enough to be fast, small enough to keep one page's text in memory. */
-const PAGE_SIZE = 500;
-
 type Answer = TransportResponse & { text: string };
 
 /** The cluster of a kubeconfig. No connection is made before the first call. */
@@ -52,10 +50,16 @@ class HttpCluster implements Cluster {
   /** Server time minus local time in milliseconds, as of the last answer. */
   #clockOffset: number | undefined;
 
-  constructor({ config, info }: Kubeconfig, { signal, ...options }: ClusterOptions) {
+  constructor({ config, info, tokenFile }: Kubeconfig, { signal, ...options }: ClusterOptions) {
     this.context = info;
     this.#ended = either(this.#closed.signal, signal);
-    this.#transport = new Transport({ config, server: info.server, clusterName: info.cluster, ...options });
+    this.#transport = new Transport({
+      config,
+      tokenFile,
+      server: info.server,
+      clusterName: info.cluster,
+      ...options,
+    });
   }
 
   async get<T>(resource: Resource<T>, ref: ObjectRef): Promise<T> {
@@ -63,42 +67,15 @@ class HttpCluster implements Cluster {
   }
 
   async list<T>(resource: Resource<T>, selection: Selection): Promise<Listing<T>> {
-    try {
-      return await this.#listPages(resource, selection, PAGE_SIZE);
-    } catch (error) {
-      if (!isStatus(error, 410)) throw error;
-      // The server no longer knows the state that the pages are of: all in one piece, then.
-      return await this.#listPages(resource, selection, undefined);
-    }
-  }
-
-  async #listPages<T>(
-    resource: Resource<T>,
-    selection: Selection,
-    limit: number | undefined,
-  ): Promise<Listing<T>> {
-    const items: T[] = [];
     const { namespace, signal } = selection;
-    const page = (token: string | undefined): Promise<Answer> => {
-      const query = { ...selectionQuery(selection), limit, continue: token };
-      return this.#send({ method: 'GET', path: collectionPath(resource, namespace, query), signal });
-    };
-    let answer = await page(undefined);
-    for (;;) {
-      // The next page is under way while this one is parsed: half the time of a large list.
-      const token = continueToken(answer.text);
-      const next = token === undefined ? undefined : page(token);
-      // Its failure is met below, when it is awaited.
-      next?.catch(() => {});
-      // It leaves in this turn.
-      if (next) await turn();
-      const list = this.#json(answer);
-      for (const item of asArray(list['items'])) items.push(resource.parse(this.#object(resource, item)));
-      if (next === undefined) {
-        return { items, resourceVersion: asString(asObject(list['metadata'])['resourceVersion']) ?? '' };
-      }
-      answer = await next;
-    }
+    return listPages({
+      fetch: async (query) => {
+        const path = collectionPath(resource, namespace, { ...selectionQuery(selection), ...query });
+        return (await this.#send({ method: 'GET', path, signal })).text;
+      },
+      parsePage: (text) => this.#json(text),
+      parseItem: (item) => resource.parse(this.#object(resource, item)),
+    });
   }
 
   async create<T>(
@@ -213,11 +190,11 @@ class HttpCluster implements Cluster {
     const body = JSON.stringify({ apiVersion: `${group}/v1`, kind, ...(spec ? { spec } : {}) });
     // A review changes nothing, so it is repeated like a read.
     const answer = await this.#send({ method: 'POST', path, body }, true);
-    return asObject(this.#json(answer)['status']);
+    return asObject(this.#json(answer.text)['status']);
   }
 
   /** A login page, or a proxy's greeting, is no answer. */
-  #json({ text }: Answer): JsonObject {
+  #json(text: string): JsonObject {
     const value = parseJson(text);
     if (isObject(value)) return value;
     const { cluster, server } = this.context;
@@ -235,7 +212,7 @@ class HttpCluster implements Cluster {
   }
 
   #parse<T>(resource: Resource<T>, answer: Answer): T {
-    return resource.parse(this.#object(resource, this.#json(answer)));
+    return resource.parse(this.#object(resource, this.#json(answer.text)));
   }
 
   async #send(request: TransportRequest, repeatable = request.method === 'GET'): Promise<Answer> {
@@ -264,7 +241,7 @@ class HttpCluster implements Cluster {
         if (answer.status === 401 && !reauthenticated) {
           // A token that ran out since it was read: ask for a new one, once.
           reauthenticated = true;
-          this.#transport.forgetCredentials();
+          await this.#transport.refused(answer);
           wait = 0;
         } else {
           wait = retryPause(
@@ -311,17 +288,4 @@ function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
 
 function writeQuery({ dryRun }: WriteOptions): Query {
   return { dryRun: dryRun === true ? 'All' : undefined, fieldManager: 'vmop' };
-}
-
-/** The server puts a list's metadata before its items; found there, the page need not be parsed first. */
-function continueToken(text: string): string | undefined {
-  const head = text.slice(0, 4096);
-  const items = head.indexOf('"items"');
-  if (items >= 0) {
-    const before = head.slice(0, items);
-    const found = /"continue"\s*:\s*"([^"\\]*)"/.exec(before);
-    if (found) return found[1] || undefined;
-    if (before.includes('"metadata"') && !before.includes('"continue"')) return undefined;
-  }
-  return asString(asObject(asObject(parseJson(text))['metadata'])['continue']) || undefined;
 }

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { VmopError, messageOf } from '../errors.ts';
-import type { ContextInfo } from './types.ts';
+import { asArray, isObject } from './parse.ts';
+import { findTokenFile, type KubeconfigText } from './token-file.ts';
+import type { ContextInfo, JsonObject } from './types.ts';
 
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
@@ -25,6 +27,8 @@ export interface Kubeconfig {
   origin: string;
   /** The fallback file was used. */
   fallback: boolean;
+  /** The path of the user's `tokenFile`, looked up when it is needed. */
+  tokenFile?: (() => Promise<string | undefined>) | undefined;
 }
 
 /** The kubeconfig files that hold, in kubectl's order of precedence; empty when there are none. */
@@ -38,18 +42,37 @@ function kubeconfigFiles({ env, file }: KubeconfigSource): string[] {
   return standard !== undefined && existsSync(standard) ? [standard] : [];
 }
 
-/** Files are merged as kubectl merges them: of several entries with one name the first wins. */
-function mergeFiles(files: string[]): KubeConfig {
-  const configs = files.map((file) => {
-    const config = new KubeConfig();
+function readTexts(files: string[]): KubeconfigText[] {
+  return files.map((file) => {
     try {
-      config.loadFromFile(file);
+      return { file, text: readFileSync(file, 'utf8') };
     } catch (error) {
-      throw new VmopError('unreachable', `the kubeconfig ${file} cannot be read: ${messageOf(error)}`, {
-        hint: 'name another one with --kubeconfig or KUBECONFIG',
-        cause: error,
-      });
+      throw unreadable(file, error);
     }
+  });
+}
+
+function unreadable(file: string, error: unknown): VmopError {
+  // client-node trips over what is no map.
+  const why = error instanceof TypeError ? 'it is not a kubeconfig' : messageOf(error);
+  return new VmopError('unreachable', `the kubeconfig ${file} cannot be read: ${why}`, {
+    hint: 'name another one with --kubeconfig or KUBECONFIG',
+    cause: error,
+  });
+}
+
+/** Files are merged as kubectl merges them: of several entries with one name the first wins. */
+function mergeFiles(texts: KubeconfigText[]): KubeConfig {
+  const configs = texts.map(({ file, text }) => {
+    const config = new KubeConfig();
+    // client-node takes an empty file for a broken one.
+    if (/^(?:\s*#.*|\s*---|\s)*$/.test(text)) return config;
+    try {
+      config.loadFromString(text);
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+    config.makePathsAbsolute(path.dirname(file));
     return config;
   });
   const [first] = configs;
@@ -84,11 +107,12 @@ function notConfigured(): VmopError {
  */
 export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   const files = kubeconfigFiles(source);
+  let texts = readTexts(files);
   let config: KubeConfig;
   let origin = files.join(', ');
   let fallback = false;
   if (files.length > 0) {
-    config = mergeFiles(files);
+    config = mergeFiles(texts);
   } else if (source.env['KUBERNETES_SERVICE_HOST'] !== undefined && existsSync(SERVICE_ACCOUNT_TOKEN)) {
     config = new KubeConfig();
     config.loadFromCluster();
@@ -96,11 +120,46 @@ export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   } else {
     const file = source.fallback?.();
     if (file === undefined) throw notConfigured();
-    config = mergeFiles([file]);
+    texts = readTexts([file]);
+    config = mergeFiles(texts);
     origin = file;
     fallback = true;
   }
-  return { config, info: contextInfo(config, source, origin), origin, fallback };
+  const info = contextInfo(config, source, origin);
+  prepareUser(config, info.name, origin);
+  const userName = config.getCurrentUser()?.name ?? '';
+  return { config, info, origin, fallback, tokenFile: () => findTokenFile(texts, userName) };
+}
+
+/** client-node trusts the cluster's certificate only for somebody, and tells plug-ins nothing of who asks. */
+function prepareUser(config: KubeConfig, context: string, origin: string): void {
+  const userName = config.contexts.find(({ name }) => name === context)?.user;
+  if (!userName) {
+    config.users = [...config.users, { name: '' }];
+    config.contexts = config.contexts.map((entry) =>
+      entry.name === context ? { ...entry, user: '' } : entry,
+    );
+    return;
+  }
+  if (!config.users.some(({ name }) => name === userName)) {
+    throw new VmopError(
+      'unreachable',
+      `context "${context}" names the user "${userName}", which ${origin} lacks`,
+      {
+        hint: 'correct the kubeconfig, or choose another context with --context',
+      },
+    );
+  }
+  config.users = config.users.map((user) =>
+    user.name === userName && isObject(user.exec) ? { ...user, exec: withExecInfo(user.exec) } : user,
+  );
+}
+
+/** As client-go: plug-ins look there for the version of the answer that they are to give. */
+function withExecInfo(exec: JsonObject): JsonObject {
+  const info = { apiVersion: exec['apiVersion'], kind: 'ExecCredential', spec: { interactive: false } };
+  const env = [...asArray(exec['env']), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(info) }];
+  return { ...exec, env };
 }
 
 function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, origin: string): ContextInfo {
@@ -131,6 +190,20 @@ function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, 
       },
     );
   }
-  const info = { name, cluster: cluster.name, namespace: entry.namespace ?? 'default' };
-  return { ...info, server: (server ?? cluster.server).replace(/\/+$/, '') };
+  const info = { name, cluster: cluster.name, namespace: entry.namespace || 'default' };
+  if (server === undefined) return { ...info, server: serverAddress(cluster.server, 'unreachable') };
+  const address = serverAddress(server, 'usage');
+  config.clusters = config.clusters.map((one) => (one === cluster ? { ...one, server: address } : one));
+  return { ...info, server: address };
+}
+
+function serverAddress(text: string, code: 'usage' | 'unreachable'): string {
+  const match = /^(?<scheme>https?):\/\/(?<rest>.+)$/i.exec(text);
+  if (match?.groups === undefined || !URL.canParse(text)) {
+    throw new VmopError(code, `not the address of an API server: ${JSON.stringify(text)}`, {
+      hint: 'it begins with https:// or http://, for example https://192.0.2.1:6443',
+    });
+  }
+  const { scheme = '', rest = '' } = match.groups;
+  return `${scheme.toLowerCase()}://${rest.replace(/\/+$/, '')}`;
 }

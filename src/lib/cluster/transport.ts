@@ -1,13 +1,11 @@
 import http from 'node:http';
 import https from 'node:https';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { VmopError, messageOf } from '../errors.ts';
+import { messageOf, VmopError } from '../errors.ts';
+import { ConnectionError } from './connection-error.ts';
+import { Credentials, type CredentialsSource } from './credentials.ts';
 
-export interface TransportOptions {
-  config: KubeConfig;
-  server: string;
-  clusterName: string;
+export interface TransportOptions extends CredentialsSource {
   userAgent: string;
   /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). */
   timeoutMs: number;
@@ -28,26 +26,14 @@ export interface TransportResponse {
   headers: http.IncomingHttpHeaders;
   /** Local time in the middle of the exchange, epoch milliseconds: what the `Date` header corresponds to. */
   at: number;
-}
-
-/** The connection was lost or never made; nobody answered. */
-export class ConnectionError extends VmopError {
-  readonly systemCode: string;
-  /** A kept-alive connection that the server, by all appearances, had closed meanwhile. */
-  readonly stale: boolean;
-
-  constructor(message: string, systemCode: string, stale: boolean, hint: string, cause: unknown) {
-    super('unreachable', message, { hint, cause });
-    this.name = 'ConnectionError';
-    this.systemCode = systemCode;
-    this.stale = stale;
-  }
+  /** What the request was sent with. */
+  credentials: https.RequestOptions;
 }
 
 /** An answer that has begun. The time-out goes on until `done`; `explain` is for what breaks before. */
 interface Opened {
-  response: http.IncomingMessage;
-  at: number;
+  head: TransportResponse;
+  body: http.IncomingMessage;
   done: () => void;
   explain: (error: unknown) => unknown;
 }
@@ -58,22 +44,21 @@ interface Opened {
  */
 const IDLE_MS = 4000;
 
-/** How long credentials from files and plug-ins are used before they are asked for again. */
-const AUTH_LIFETIME_MS = 30_000;
-
 /** HTTPS requests to one API server with the credentials of one kubeconfig user. */
 export class Transport {
   readonly #options: TransportOptions;
-  #agent: http.Agent | undefined;
-  #auth: { options: https.RequestOptions; at: number } | undefined;
+  readonly #credentials: Credentials;
+  /** By the client certificate that their connections were made with. */
+  readonly #agents = new Map<string, http.Agent>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    this.#credentials = new Credentials(options);
   }
 
   /** One exchange with its whole body as text. Rejects with `ConnectionError`, or `timeout`, or the signal's reason. */
   async send(request: TransportRequest): Promise<TransportResponse & { text: string }> {
-    return this.#finish(await this.#open(request));
+    return finish(await this.#open(request));
   }
 
   /** An answer whose body is read as it comes; the time-out covers only its beginning. A refusal is read at once. */
@@ -81,137 +66,163 @@ export class Transport {
     request: TransportRequest,
   ): Promise<TransportResponse & { text: string; body: http.IncomingMessage }> {
     const opened = await this.#open(request);
-    const { response, at, done } = opened;
-    if ((response.statusCode ?? 0) >= 300) return { ...(await this.#finish(opened)), body: response };
+    const { head, body, done } = opened;
+    if (head.status >= 300) return { ...(await finish(opened)), body };
     done();
-    return { status: response.statusCode ?? 0, headers: response.headers, at, text: '', body: response };
+    return { ...head, text: '', body };
   }
 
-  async #finish({ response, at, done, explain }: Opened): Promise<TransportResponse & { text: string }> {
-    try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of response) chunks.push(Buffer.from(chunk));
-      const text = (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
-      return { status: response.statusCode ?? 0, headers: response.headers, at, text };
-    } catch (error) {
-      throw explain(error);
-    } finally {
-      done();
-    }
-  }
-
-  /** Forgets the credentials: the next request asks for them again (after a 401). */
-  forgetCredentials(): void {
-    this.#auth = undefined;
+  /** The server answered 401: the next request asks for other credentials. */
+  async refused({ credentials }: TransportResponse): Promise<void> {
+    await this.#credentials.refused(credentials);
   }
 
   close(): void {
-    this.#agent?.destroy();
+    for (const agent of this.#agents.values()) agent.destroy();
   }
 
   async #open(request: TransportRequest): Promise<Opened> {
-    request.signal?.throwIfAborted();
-    const { server, timeoutMs, userAgent } = this.#options;
-    const auth = await this.#credentials();
-    const url = new URL(server + request.path);
-    const headers: http.OutgoingHttpHeaders = {
-      accept: 'application/json',
-      'user-agent': userAgent,
-      ...this.#impersonation(),
-    };
-    Object.assign(headers, auth.headers);
-    if (request.body !== undefined) {
-      headers['content-type'] = request.contentType ?? 'application/json';
-      headers['content-length'] = Buffer.byteLength(request.body);
-    }
+    const { method, path, body, signal } = request;
+    const { server, timeoutMs } = this.#options;
+    const credentials = await unlessAborted(this.#credentials.get(), signal);
     // Connections that the server has closed meanwhile are dropped in this turn.
-    if (request.method !== 'GET') await turn();
+    if (method !== 'GET') await turn();
     const started = Date.now();
     return new Promise((resolve, reject) => {
-      const options = { method: request.method, headers, agent: this.#agent, auth: auth.auth ?? undefined };
-      const client = url.protocol === 'http:' ? http : https;
-      const outgoing = client.request(url, {
-        ...options,
-        ...(request.signal ? { signal: request.signal } : {}),
-      });
+      const outgoing = this.#request(new URL(server + path), request, credentials);
       let late: TimeoutError | undefined;
       const timer = setTimeout(() => {
         late = new TimeoutError();
         outgoing.destroy(late);
       }, timeoutMs);
       const done = () => clearTimeout(timer);
+      let begun = false;
       const explain = (error: unknown): unknown =>
-        this.#explain(late ?? error, outgoing.reusedSocket && answer === undefined, request.signal);
-      let answer: http.IncomingMessage | undefined;
-      outgoing.once('response', (response) => {
-        outgoing.off('error', fail);
-        // From here on the error reaches whoever reads the body.
-        outgoing.on('error', () => {});
-        answer = response;
-        resolve({ response, at: (started + Date.now()) / 2, done, explain });
-      });
+        this.#explain(late ?? error, outgoing.reusedSocket && !begun, signal);
       const fail = (error: Error): void => {
         done();
         reject(explain(error));
       };
       outgoing.once('error', fail);
+      outgoing.once('response', (response) => {
+        begun = true;
+        outgoing.off('error', fail);
+        // From here on the error reaches whoever reads the body.
+        outgoing.on('error', () => {});
+        const { statusCode: status = 0, headers } = response;
+        const head = { status, headers, at: (started + Date.now()) / 2, credentials };
+        resolve({ head, body: response, done, explain });
+      });
       outgoing.once('socket', (socket) => {
         // A watch whose server vanished without a word is noticed by the kernel.
         socket.setKeepAlive(true, 15_000);
       });
-      outgoing.end(request.body);
+      outgoing.end(body);
     });
   }
 
-  #impersonation(): http.OutgoingHttpHeaders {
-    const { user, groups = [] } = this.#options.impersonate ?? {};
-    if (user === undefined) return {};
-    return { 'impersonate-user': user, ...(groups.length > 0 ? { 'impersonate-group': groups } : {}) };
-  }
-
-  async #credentials(): Promise<https.RequestOptions> {
-    if (this.#auth && Date.now() - this.#auth.at < AUTH_LIFETIME_MS) return this.#auth.options;
-    const { config, server, clusterName } = this.#options;
-    const options: https.RequestOptions = {};
+  #request(
+    url: URL,
+    { method, body, contentType = 'application/json', signal }: TransportRequest,
+    credentials: https.RequestOptions,
+  ): http.ClientRequest {
+    const headers: http.OutgoingHttpHeaders = {
+      accept: 'application/json',
+      'user-agent': this.#options.userAgent,
+    };
+    // The flags come last: they win over the kubeconfig's `as`.
+    Object.assign(headers, credentials.headers, impersonation(this.#options.impersonate));
+    if (body !== undefined) {
+      headers['content-type'] = contentType;
+      headers['content-length'] = Buffer.byteLength(body);
+    }
+    const client = url.protocol === 'http:' ? http : https;
     try {
-      if (server.startsWith('https:')) await config.applyToHTTPSOptions(options);
+      return client.request(url, {
+        method,
+        headers,
+        agent: this.#agent(credentials),
+        auth: credentials.auth ?? undefined,
+        ...(signal ? { signal } : {}),
+      });
     } catch (error) {
-      throw new VmopError('unreachable', `no credentials for cluster "${clusterName}": ${messageOf(error)}`, {
-        hint: 'check the user of this context in your kubeconfig, or log in again',
+      // Node refuses what is in the kubeconfig or in a flag: a broken certificate, a control character.
+      throw new VmopError('unreachable', `${this.#where()} cannot be asked: ${messageOf(error)}`, {
+        hint: 'check the user of this context in your kubeconfig',
         cause: error,
       });
     }
-    this.#agent ??= makeAgent(server, options, config.getCurrentCluster()?.proxyUrl !== undefined);
-    this.#auth = { options, at: Date.now() };
-    return options;
+  }
+
+  #agent(credentials: https.RequestOptions): http.Agent {
+    const { server, config } = this.#options;
+    const key = String(credentials.cert);
+    const known = this.#agents.get(key);
+    if (known) return known;
+    const agent = makeAgent(server, credentials, config.getCurrentCluster()?.proxyUrl !== undefined);
+    this.#agents.set(key, agent);
+    return agent;
+  }
+
+  #where(): string {
+    return `cluster "${this.#options.clusterName}" (${this.#options.server})`;
   }
 
   #explain(error: unknown, reused: boolean, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted === true) return signal.reason;
-    const { server, clusterName, timeoutMs } = this.#options;
-    if (error instanceof TimeoutError) {
-      const seconds = Math.round(timeoutMs / 100) / 10;
-      return new VmopError(
-        'unreachable',
-        `cluster "${clusterName}" (${server}) did not answer within ${seconds} s`,
-        {
-          hint: 'is it up and reachable from here? --request-timeout allows more time',
-        },
-      );
-    }
-    const systemCode = systemCodeOf(error);
-    const { why, hint } = explanation(systemCode, error);
-    return new ConnectionError(
-      `cluster "${clusterName}" (${server}) cannot be reached: ${why}`,
-      systemCode,
-      reused && (systemCode === 'ECONNRESET' || systemCode === 'EPIPE'),
-      hint,
-      error,
-    );
+    if (!(error instanceof TimeoutError)) return new ConnectionError(this.#where(), error, reused);
+    const seconds = Math.round(this.#options.timeoutMs / 100) / 10;
+    return new VmopError('unreachable', `${this.#where()} did not answer within ${seconds} s`, {
+      hint: 'is it up and reachable from here? --request-timeout allows more time',
+    });
   }
 }
 
 class TimeoutError extends Error {}
+
+async function finish({ head, body, done, explain }: Opened): Promise<TransportResponse & { text: string }> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of body) chunks.push(Buffer.from(chunk));
+    const text = (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
+    return { ...head, text };
+  } catch (error) {
+    throw explain(error);
+  } finally {
+    done();
+  }
+}
+
+/** What a plug-in waits for may take long; whoever does not want to wait any more need not. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  signal.throwIfAborted();
+  const raced = new AbortController();
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: raced.signal });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    raced.abort();
+  }
+}
+
+/** Groups alone are sent, too: the server refuses them, where leaving them out would act with all rights. */
+function impersonation({
+  user,
+  groups = [],
+}: NonNullable<TransportOptions['impersonate']> = {}): http.OutgoingHttpHeaders {
+  return {
+    ...(user === undefined ? {} : { 'Impersonate-User': headerText(user) }),
+    ...(groups.length === 0 ? {} : { 'Impersonate-Group': groups.map(headerText) }),
+  };
+}
+
+/** Node takes headers as Latin-1; Kubernetes reads UTF-8. */
+function headerText(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
 
 function makeAgent(server: string, options: https.RequestOptions, proxied: boolean): http.Agent {
   if (server.startsWith('http:')) return new http.Agent({ keepAlive: true, timeout: IDLE_MS });
@@ -228,56 +239,4 @@ function makeAgent(server: string, options: https.RequestOptions, proxied: boole
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
     ...(servername === undefined ? {} : { servername }),
   });
-}
-
-function systemCodeOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return systemCodeOf(error.errors[0]);
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return '';
-}
-
-function explanation(systemCode: string, error: unknown): { why: string; hint: string } {
-  switch (systemCode) {
-    case 'ECONNREFUSED':
-      return {
-        why: 'nothing listens there',
-        hint: 'is the API server running, and is the address in the kubeconfig right?',
-      };
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return {
-        why: 'its name is not known',
-        hint: 'check the server address in your kubeconfig, the network and the VPN',
-      };
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return { why: 'there is no route to it', hint: 'check the network and the VPN' };
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return {
-        why: 'the connection was dropped',
-        hint: 'try again; a proxy or load balancer between may be at fault',
-      };
-    case 'CERT_HAS_EXPIRED':
-      return {
-        why: 'its certificate has expired',
-        hint: 'the cluster needs a new certificate: ask its administrator',
-      };
-    case 'SELF_SIGNED_CERT_IN_CHAIN':
-    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-      return {
-        why: 'its certificate is not trusted',
-        hint: 'put the right certificate-authority into the kubeconfig; the cluster may have been set up anew',
-      };
-    case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return {
-        why: 'its certificate is for another name',
-        hint: 'use the name in the certificate, or set tls-server-name in the kubeconfig',
-      };
-    default:
-      return { why: messageOf(error) || systemCode, hint: 'check the server address in your kubeconfig' };
-  }
 }

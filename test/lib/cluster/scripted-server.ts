@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { loadCertificate, type ServerCertificate } from '../../../src/lib/sandbox/api/certificate.ts';
 import type { Owner } from './fixture.ts';
 
@@ -13,6 +14,8 @@ export interface ScriptedRequest {
   body: string;
   /** Counts the connections, from 0. */
   connection: number;
+  /** The subject's name in the client's certificate. */
+  clientName: string | undefined;
   response: ServerResponse;
   socket: Socket;
 }
@@ -57,14 +60,17 @@ export async function startScriptedServer(
     const { method = '', url: path = '', headers, socket } = message;
     const body = Buffer.concat(chunks).toString('utf8');
     const connection = numbers.get(socket) ?? -1;
-    const request = { method, path, headers, body, connection, response, socket };
+    const clientName = clientNameOf(socket);
+    const request = { method, path, headers, body, connection, clientName, response, socket };
     scripted.requests.push(request);
     script(request);
   };
   const listener = (message: IncomingMessage, response: ServerResponse): void => {
     handle(message, response).catch(() => response.destroy());
   };
-  const server = tls ? createHttpsServer({ key, cert }, listener) : createHttpServer(listener);
+  const server = tls
+    ? createHttpsServer({ key, cert, requestCert: true, rejectUnauthorized: false }, listener)
+    : createHttpServer(listener);
   server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
     numbers.set(socket, scripted.connections);
     scripted.connections += 1;
@@ -93,6 +99,12 @@ export async function startScriptedServer(
       }),
   );
   return scripted;
+}
+
+function clientNameOf(socket: Socket): string | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const name: unknown = socket.getPeerCertificate().subject?.CN;
+  return typeof name === 'string' ? name : undefined;
 }
 
 export interface Reply {
