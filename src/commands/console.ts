@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
-import { runConsole } from '../lib/cli/console.ts';
+import { runConsole } from '../lib/tasks/console.ts';
 import { VM_ARG } from '../lib/cli/flags.ts';
 
 export default class Console extends VmopCommand {

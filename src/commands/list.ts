@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
-import { listUsable, watchUsable } from '../lib/cli/list.ts';
-import { vmListView } from '../lib/cli/views.ts';
+import { listUsable, watchUsable } from '../lib/tasks/list.ts';
+import { vmListView } from '../lib/tasks/views.ts';
 
 export default class List extends VmopCommand {
   static override aliases = ['ls'];

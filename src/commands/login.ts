@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../lib/cli/flags.ts';
-import { parseGuestUser, runLogin } from '../lib/cli/login.ts';
+import { parseGuestUser, runLogin } from '../lib/tasks/login.ts';
 
 export default class Login extends VmopCommand {
   static override summary = 'log a user in on the guest';

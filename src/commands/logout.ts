@@ -1,6 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../lib/cli/flags.ts';
-import { runLogin } from '../lib/cli/login.ts';
+import { runLogin } from '../lib/tasks/login.ts';
 
 export default class Logout extends VmopCommand {
   static override summary = 'log whoever is logged in out on the guest';

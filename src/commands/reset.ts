@@ -1,6 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, YES_FLAG } from '../lib/cli/flags.ts';
-import { runPower } from '../lib/cli/power.ts';
+import { runPower } from '../lib/tasks/power.ts';
 
 export default class Reset extends VmopCommand {
   static override summary = 'press the reset button of virtual machines';

@@ -1,6 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { VM_ARG } from '../lib/cli/flags.ts';
-import { DETAIL_VIEW, detailText, loadDetail } from '../lib/cli/show.ts';
+import { DETAIL_VIEW, detailText, loadDetail } from '../lib/tasks/show.ts';
 import { resolveVm } from '../lib/cli/targets.ts';
 
 export default class Show extends VmopCommand {

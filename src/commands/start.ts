@@ -1,6 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../lib/cli/flags.ts';
-import { runPower } from '../lib/cli/power.ts';
+import { runPower } from '../lib/tasks/power.ts';
 
 export default class Start extends VmopCommand {
   static override summary = 'start virtual machines';

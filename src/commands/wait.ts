@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
 import { TARGET_FLAGS, VMS_ARG } from '../lib/cli/flags.ts';
-import { runWait } from '../lib/cli/wait.ts';
+import { runWait } from '../lib/tasks/wait.ts';
 
 export default class Wait extends VmopCommand {
   static override summary = 'wait until virtual machines are in a certain state';

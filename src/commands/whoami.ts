@@ -1,5 +1,5 @@
 import { VmopCommand } from '../lib/cli/command.ts';
-import { whoAmI, WHOAMI_VIEW } from '../lib/cli/whoami.ts';
+import { whoAmI, WHOAMI_VIEW } from '../lib/tasks/whoami.ts';
 
 export default class Whoami extends VmopCommand {
   static override summary = 'who the cluster takes you for, and what that means for its VMs';

@@ -1,6 +1,12 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { printAs, SANDBOX_TIMEOUT_MS, SANDBOX_VIEW, sandboxText, vmopEntry } from '../../lib/cli/sandbox.ts';
+import {
+  printAs,
+  SANDBOX_TIMEOUT_MS,
+  SANDBOX_VIEW,
+  sandboxText,
+  vmopEntry,
+} from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStart extends VmopCommand {
   static override summary = 'start a cluster with three virtual machines on this machine';

@@ -1,5 +1,5 @@
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { printAs, SANDBOX_VIEW, sandboxText } from '../../lib/cli/sandbox.ts';
+import { printAs, SANDBOX_VIEW, sandboxText } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStatus extends VmopCommand {
   static override summary = 'how the cluster on this machine is';

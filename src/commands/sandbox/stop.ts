@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { printAs, SANDBOX_TIMEOUT_MS, STOPPED_VIEW } from '../../lib/cli/sandbox.ts';
+import { printAs, SANDBOX_TIMEOUT_MS, STOPPED_VIEW } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStop extends VmopCommand {
   static override summary = 'end the cluster on this machine and its virtual machines';

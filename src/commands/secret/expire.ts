@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG } from '../../lib/cli/flags.ts';
-import { expireSecrets } from '../../lib/cli/secret.ts';
+import { expireSecrets } from '../../lib/tasks/secret.ts';
 
 export default class SecretExpire extends VmopCommand {
   static override summary = 'end the display password, now or later';

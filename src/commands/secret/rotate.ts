@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../../lib/cli/flags.ts';
-import { rotateSecrets } from '../../lib/cli/secret.ts';
+import { rotateSecrets } from '../../lib/tasks/secret.ts';
 
 export default class SecretRotate extends VmopCommand {
   static override summary = 'set a new random display password';

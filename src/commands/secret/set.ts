@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../../lib/cli/flags.ts';
-import { setSecrets } from '../../lib/cli/secret.ts';
+import { setSecrets } from '../../lib/tasks/secret.ts';
 
 export default class SecretSet extends VmopCommand {
   static override summary = 'set a display password of your own choice';

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { TARGET_FLAGS, VMS_ARG } from '../../lib/cli/flags.ts';
-import { showSecrets } from '../../lib/cli/secret.ts';
+import { showSecrets } from '../../lib/tasks/secret.ts';
 
 export default class SecretShow extends VmopCommand {
   static override summary = 'what is known of the display password';

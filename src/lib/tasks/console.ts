@@ -20,12 +20,12 @@ import { parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
 import type { View } from '../output/render.ts';
 import { permissionsOn } from '../vm/permissions.ts';
-import type { Context } from './context.ts';
+import type { Context } from '../cli/context.ts';
 import { parseGuestUser } from './login.ts';
 import { parseValidity } from './secret.ts';
 import { printAs } from './sandbox.ts';
-import type { Settings } from './settings.ts';
-import { governingPool, resolveVm } from './targets.ts';
+import type { Settings } from '../cli/settings.ts';
+import { governingPool, resolveVm } from '../cli/targets.ts';
 
 export interface ConsoleFlags {
   file?: string | undefined;

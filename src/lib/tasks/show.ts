@@ -2,6 +2,7 @@ import { isStatus } from '../cluster/api-error.ts';
 import { messageOf } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import { findDisplaySecret } from '../console/secret/display-secret.ts';
+import { parseExpiry } from '../console/secret/password.ts';
 import { formatAge } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
@@ -10,8 +11,9 @@ import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
 import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
-import type { Context } from './context.ts';
-import { governingPool } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { expiryJson, expiryText } from './secret.ts';
+import { governingPool } from '../cli/targets.ts';
 import { sanitize } from '../text.ts';
 import { mayText } from './views.ts';
 
@@ -46,7 +48,8 @@ async function passwordState(context: Context, vm: Vm): Promise<PasswordState> {
   const serial = vm.status.displayPasswordSerial;
   try {
     const { secret } = await findDisplaySecret(context.cluster, refOf(vm));
-    return compact({ secret: secret?.name, serial, expiry: secret && (secret.expiry ?? 'never') });
+    const expiry = secret && expiryJson(parseExpiry(secret.expiry));
+    return compact({ secret: secret?.name, serial, expiry });
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
     return compact({ serial, unreadable: messageOf(error) });
@@ -128,10 +131,8 @@ function passwordText({ secret, serial, expiry, unreadable }: PasswordState, now
   if (serial === -1) return 'the display asks for none';
   if (unreadable !== undefined) return 'its Secret may not be read';
   if (secret === undefined) return 'there is no Secret';
-  if (expiry === undefined || !/^\d+$/.test(expiry))
-    return `in ${secret}, ${expiry === 'now' ? 'expired' : `expiry ${expiry ?? 'never'}`}`;
-  const at = new Date(Number(expiry) * 1000);
-  return `in ${secret}, ${at > now ? 'valid until' : 'expired at'} ${formatTime(at)}`;
+  const valid = expiry instanceof Date ? expiry > now : undefined;
+  return `in ${secret}, ${expiryText(compact({ expiry, valid }))}`;
 }
 
 /** `vmop show` as text; a pipe gets it as the terminal does. */

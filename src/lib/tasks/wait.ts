@@ -9,9 +9,9 @@ import { VMS } from '../vm/parse.ts';
 import { phaseOf, startObstacle, type VmPhase } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { parseWaitCondition, WAIT_CONDITIONS } from '../vm/wait-conditions.ts';
-import type { Context } from './context.ts';
-import { printOutcomes, type Outcome } from './many.ts';
-import { resolveTargets, type TargetFlags } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { printOutcomes, type Outcome } from '../cli/many.ts';
+import { resolveTargets, type TargetFlags } from '../cli/targets.ts';
 
 export interface WaitFlags extends TargetFlags {
   for: string;
@@ -86,11 +86,12 @@ export async function runWait(context: Context, names: readonly string[], flags:
     const outcomes = targets.map((target): Outcome<WaitResult> => {
       if ('error' in target) return target;
       const { ref } = target;
+      const { name, namespace } = ref;
       const found = results.get(refKey(ref));
       if (found === undefined || 'error' in found) {
         return { ref, error: found?.error ?? new VmopError('failed', `nothing is known of ${ref.name}`) };
       }
-      return { ref, result: { ...ref, condition: flags.for, met: true, state: found.value } };
+      return { ref, result: { name, namespace, condition: flags.for, met: true, state: found.value } };
     });
     await printOutcomes(context, outcomes, several, ({ name }) => `${name}: ${flags.for}`);
   } finally {

@@ -17,9 +17,9 @@ import { formatTime } from '../output/plain.ts';
 import { refOf } from '../vm/write.ts';
 import { phaseOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
-import type { Context } from './context.ts';
-import { forEachTarget, printOutcomes } from './many.ts';
-import { governingPool, resolveTargets, type TargetFlags, type Targets } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { forEachTarget, printOutcomes } from '../cli/many.ts';
+import { governingPool, resolveTargets, type TargetFlags, type Targets } from '../cli/targets.ts';
 
 /** What is known of a display password, or was done to it: the `--json` form of `vmop secret …`. */
 export interface SecretResult {
@@ -242,7 +242,8 @@ async function epochIn(cluster: Cluster, seconds: number): Promise<string> {
   return String(Math.floor((await cluster.now()).getTime() / 1000) + seconds);
 }
 
-function expiryJson(expiry: Expiry): string | Date {
+/** `never`, `now`, `+seconds`, a time, or the text that is none of them. */
+export function expiryJson(expiry: Expiry): string | Date {
   switch (expiry.kind) {
     case 'at':
       return expiry.date;
@@ -269,7 +270,8 @@ function isValid(expiry: Expiry, now: Date): boolean | undefined {
   }
 }
 
-function expiryText({ expiry, valid }: SecretResult): string {
+/** For a person; `valid` false: it is over. */
+export function expiryText({ expiry, valid }: Pick<SecretResult, 'expiry' | 'valid'>): string {
   if (expiry === undefined) return 'no expiry';
   if (expiry instanceof Date)
     return valid === false ? `expired at ${formatTime(expiry)}` : `valid until ${formatTime(expiry)}`;

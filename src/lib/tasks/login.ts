@@ -10,9 +10,9 @@ import {
 } from '../vm/login.ts';
 import { agentOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
-import type { Context } from './context.ts';
-import { forEachTarget, printOutcomes } from './many.ts';
-import { governingPool, resolveTargets, type TargetFlags } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { forEachTarget, printOutcomes } from '../cli/many.ts';
+import { governingPool, resolveTargets, type TargetFlags } from '../cli/targets.ts';
 
 export interface LoginFlags extends TargetFlags {
   'dry-run': boolean;

@@ -1,6 +1,6 @@
 import type { View } from '../output/render.ts';
-import { subjectOf } from './identity.ts';
-import type { Context } from './context.ts';
+import { subjectOf } from '../cli/identity.ts';
+import type { Context } from '../cli/context.ts';
 
 /** `vmop whoami`'s `--json` form. */
 export interface Whoami {

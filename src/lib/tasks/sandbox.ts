@@ -2,7 +2,7 @@ import { VmopError } from '../errors.ts';
 import type { View } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import type { SandboxInfo, StoppedSandbox } from '../sandbox/index.ts';
-import type { Context } from './context.ts';
+import type { Context } from '../cli/context.ts';
 
 /** Starts and stops wait for processes, not for people. */
 export const SANDBOX_TIMEOUT_MS = 180_000;

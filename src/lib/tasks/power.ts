@@ -15,9 +15,9 @@ import {
 import { refOf } from '../vm/write.ts';
 import { consoleUse, phaseOf, type VmPhase } from '../vm/state.ts';
 import type { Permission, Vm } from '../vm/types.ts';
-import type { Context } from './context.ts';
-import { forEachTarget, printOutcomes, type Outcome } from './many.ts';
-import { governingPool, resolveTargets, type Target, type TargetFlags } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { forEachTarget, printOutcomes, type Outcome } from '../cli/many.ts';
+import { governingPool, resolveTargets, type Target, type TargetFlags } from '../cli/targets.ts';
 
 export type PowerVerb = 'start' | 'stop' | 'restart' | 'reset';
 

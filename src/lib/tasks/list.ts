@@ -4,9 +4,9 @@ import { summarize, type VmSummary } from '../vm/summary.ts';
 import type { Vm, VmPool } from '../vm/types.ts';
 import { createLiveView } from '../output/live.ts';
 import type { View } from '../output/render.ts';
-import type { Context } from './context.ts';
-import { AlreadyTold, asVmopError } from './report.ts';
-import { listVms } from './targets.ts';
+import type { Context } from '../cli/context.ts';
+import { AlreadyTold, asVmopError } from '../cli/report.ts';
+import { listVms } from '../cli/targets.ts';
 
 export interface ListRequest {
   /** undefined: all. */
