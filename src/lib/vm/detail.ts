@@ -12,7 +12,7 @@ export interface PasswordState {
   /** How often the runner has set a password; −1: the display asks for none. */
   serial?: number;
   /** `now`, `never`, `+seconds` or a time; absent: the Secret names none, or may not be read. */
-  expiry?: string;
+  expiry?: string | Date;
   /** Why the Secret could not be read. */
   unreadable?: string;
 }
