@@ -1,10 +1,11 @@
 import { refOf, specVmPatch, vmArgument, type WriteMode } from './write.ts';
 import { VmopError } from '../errors.ts';
 import { modify } from '../cluster/modify.ts';
-import { asObject } from '../cluster/parse.ts';
+import { asObject, asString } from '../cluster/parse.ts';
 import type { Cluster, KubeObject, Patch, Resource } from '../cluster/types.ts';
 import { isStatus } from '../cluster/api-error.ts';
 import { VMS } from './parse.ts';
+import { raiseResetCounter } from './reset-counter.ts';
 import { condition, isRunning, phaseOf, startObstacle } from './state.ts';
 import type { PowerState, Vm } from './types.ts';
 import type { Lateness, Verdict } from './follow.ts';
@@ -98,6 +99,7 @@ const PODS: Resource<Raw> = {
   parse: keep,
 };
 
+const CONFIG_KEY = 'config.yaml';
 const CM_VERSION = 'vmrunner.jdrupes.org/cmVersion';
 
 /**
@@ -112,25 +114,14 @@ export async function resetMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {
       vm: vm.name,
     });
   }
-  const { parseDocument } = await import('yaml');
+  const yaml = await import('yaml');
+  const decide = ({ object }: Raw): Patch => {
+    const text = raiseResetCounter(asString(asObject(object['data'])[CONFIG_KEY]) ?? '', yaml);
+    const { resourceVersion } = object.metadata;
+    return { type: 'merge', body: { metadata: { resourceVersion }, data: { [CONFIG_KEY]: text } } };
+  };
   try {
-    await modify(
-      cluster,
-      CONFIG_MAPS,
-      refOf(vm),
-      ({ object }) => {
-        const text = asObject(object['data'])['config.yaml'];
-        const document = parseDocument(typeof text === 'string' ? text : '');
-        const counter = document.getIn(['/Runner', 'resetCounter']);
-        document.setIn(['/Runner', 'resetCounter'], (typeof counter === 'number' ? counter : 0) + 1);
-        const { resourceVersion } = object.metadata;
-        return {
-          type: 'merge',
-          body: { metadata: { resourceVersion }, data: { 'config.yaml': document.toString() } },
-        };
-      },
-      mode,
-    );
+    await modify(cluster, CONFIG_MAPS, refOf(vm), decide, mode);
     const annotations = { [CM_VERSION]: `vmop-${Date.now()}` };
     await cluster.patch(PODS, refOf(vm), { type: 'merge', body: { metadata: { annotations } } }, mode);
   } catch (error) {
