@@ -1,6 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { VM_ARG } from '../lib/cli/flags.ts';
-import { DETAIL_VIEW, detailText, loadDetail } from '../lib/tasks/show.ts';
+import { detailView, loadDetail } from '../lib/tasks/show.ts';
 import { resolveVm } from '../lib/cli/targets.ts';
 
 export default class Show extends VmopCommand {
@@ -14,9 +14,6 @@ export default class Show extends VmopCommand {
     const { args, flags } = await this.parse(Show);
     const context = await this.begin(flags);
     const detail = await loadDetail(context, await resolveVm(context, args.vm));
-    const { kind } = context.format;
-    if (kind === 'table' || kind === 'wide')
-      await context.terminal.out(detailText(detail, await context.cluster.now()));
-    else await context.print(detail, DETAIL_VIEW);
+    await context.print(detail, detailView(await context.cluster.now()));
   }
 }

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { sanitize } from '../../lib/text.ts';
+import { runSandboxLogs } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxLogs extends VmopCommand {
   static override summary = 'the log of the cluster on this machine';
@@ -13,16 +13,6 @@ export default class SandboxLogs extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(SandboxLogs);
-    const context = await this.begin(flags);
-    const { sandboxLogs } = await import('../../lib/sandbox/index.ts');
-    const signal = AbortSignal.any([context.signal, context.terminal.outputClosed]);
-    for await (const line of sandboxLogs(context.runtime.env, {
-      tailLines: flags.tail,
-      follow: flags.follow,
-      signal,
-    })) {
-      await context.terminal.out(`${sanitize(line)}\n`);
-    }
-    context.signal.throwIfAborted();
+    await runSandboxLogs(await this.begin(flags), flags.tail, flags.follow);
   }
 }

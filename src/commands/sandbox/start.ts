@@ -1,12 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import {
-  printAs,
-  SANDBOX_TIMEOUT_MS,
-  SANDBOX_VIEW,
-  sandboxText,
-  vmopEntry,
-} from '../../lib/tasks/sandbox.ts';
+import { runSandboxStart } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStart extends VmopCommand {
   static override summary = 'start a cluster with three virtual machines on this machine';
@@ -29,23 +23,7 @@ export default class SandboxStart extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(SandboxStart);
-    const context = await this.begin(flags);
-    const { startSandbox } = await import('../../lib/sandbox/index.ts');
-    const progress = context.terminal.progress();
-    try {
-      const info = await startSandbox({
-        env: context.runtime.env,
-        entry: vmopEntry(),
-        driver: flags.driver,
-        image: flags.image,
-        timeoutMs: SANDBOX_TIMEOUT_MS,
-        signal: context.signal,
-        onProgress: (text) => progress.step(text),
-      });
-      progress.done(info.alreadyRunning ? 'it was running already' : undefined);
-      await printAs(context, info, SANDBOX_VIEW, sandboxText(info));
-    } finally {
-      progress.done();
-    }
+    const { driver, image } = flags;
+    await runSandboxStart(await this.begin(flags), { driver, image });
   }
 }

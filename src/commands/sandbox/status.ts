@@ -1,5 +1,5 @@
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { printAs, SANDBOX_VIEW, sandboxText } from '../../lib/tasks/sandbox.ts';
+import { SANDBOX_VIEW } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStatus extends VmopCommand {
   static override summary = 'how the cluster on this machine is';
@@ -11,7 +11,6 @@ export default class SandboxStatus extends VmopCommand {
     const { flags } = await this.parse(SandboxStatus);
     const context = await this.begin(flags);
     const { sandboxStatus } = await import('../../lib/sandbox/index.ts');
-    const info = await sandboxStatus(context.runtime.env);
-    await printAs(context, info, SANDBOX_VIEW, sandboxText(info));
+    await context.print(await sandboxStatus(context.runtime.env), SANDBOX_VIEW);
   }
 }

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { printAs, SANDBOX_TIMEOUT_MS, STOPPED_VIEW } from '../../lib/tasks/sandbox.ts';
+import { runSandboxStop } from '../../lib/tasks/sandbox.ts';
 
 export default class SandboxStop extends VmopCommand {
   static override summary = 'end the cluster on this machine and its virtual machines';
@@ -13,27 +13,6 @@ export default class SandboxStop extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(SandboxStop);
-    const context = await this.begin(flags);
-    const { stopSandbox } = await import('../../lib/sandbox/index.ts');
-    const progress = context.terminal.progress();
-    progress.step('ending the machines');
-    try {
-      const stopped = await stopSandbox({
-        env: context.runtime.env,
-        purge: flags.purge,
-        timeoutMs: SANDBOX_TIMEOUT_MS,
-        signal: context.signal,
-      });
-      progress.done();
-      const text = stopped.wasRunning ? 'the sandbox has ended' : 'no sandbox was running';
-      await printAs(
-        context,
-        stopped,
-        STOPPED_VIEW,
-        `${text}${stopped.purged ? ', and its state is gone' : ''}\n`,
-      );
-    } finally {
-      progress.done();
-    }
+    await runSandboxStop(await this.begin(flags), flags.purge);
   }
 }

@@ -4,7 +4,7 @@ import type { Runtime } from '../io/runtime.ts';
 import type { Terminal } from '../io/terminal.ts';
 import { parseDuration } from '../output/duration.ts';
 import type { OutputFormat } from '../output/format.ts';
-import { render, type View } from '../output/render.ts';
+import { render, type TextView, type View } from '../output/render.ts';
 import type { Subject } from '../vm/permissions.ts';
 import { askStanding, rememberedStanding, subjectOf, type Standing } from './identity.ts';
 import { loadSettings, type Settings } from './settings.ts';
@@ -103,7 +103,7 @@ export class Context {
   }
 
   /** Prints a command's result in the format that was asked for. */
-  async print<Row>(data: Row | readonly Row[], view: View<Row>): Promise<void> {
+  async print<Row>(data: Row | readonly Row[], view: View<Row> | TextView<Row>): Promise<void> {
     const text = await render(this.format, data, view, this.terminal);
     if (text !== '') await this.terminal.out(text);
   }

@@ -1,41 +1,121 @@
 import type { ObjectRef } from '../cluster/types.ts';
 import { messageOf, VmopError } from '../errors.ts';
-import { AlreadyTold, asVmopError } from './report.ts';
-import type { Context } from './context.ts';
-import type { Target } from './targets.ts';
-import type { Vm } from '../vm/types.ts';
+import type { Progress } from '../io/progress.ts';
+import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
+import { missingPermission, permissionsOn } from '../vm/permissions.ts';
+import type { Permission, Vm, VmPool } from '../vm/types.ts';
+import { governingPool } from '../vm/inventory.ts';
+import type { Context } from './context.ts';
+import { AlreadyTold, asVmopError } from './report.ts';
+import { resolveTargets, type Target, type TargetFlags } from './targets.ts';
 
 const CONCURRENCY = 8;
+/** For work that is mostly waiting; each has a watch of its own, and a connection with it. */
+export const WAITING_CONCURRENCY = 24;
 
 /** What became of one VM of several. */
 export type Outcome<R> = { ref: ObjectRef; result: R } | { ref: ObjectRef; error: VmopError };
 
-/** Runs `work` for every VM, eight at a time; one failure stops none of the others. Rejects only when the signal aborts. */
-export async function forEachTarget<R>(
-  targets: readonly Target[],
-  signal: AbortSignal,
-  work: (vm: Vm) => Promise<R>,
+/** A VM to act on, with the pool that governs it while it is assigned. */
+export interface TargetVm {
+  vm: Vm;
+  pool: VmPool | undefined;
+}
+
+/** What a command does to each of its VMs. */
+export interface TargetWork<R> {
+  /** Checked for each VM before anything is done to it; the first one also selects with `--all`. */
+  permissions: readonly Permission[];
+  /** Once, when the VMs are known: the last chance to ask. */
+  before?: (targets: readonly TargetVm[]) => Promise<void>;
+  act: (target: TargetVm, progress: Progress) => Promise<R>;
+  /** Waits for all of them together. */
+  settle?: (outcomes: Outcome<R>[], progress: Progress) => Promise<Outcome<R>[]>;
+  /** A person's line for a VM that went well. */
+  sentence: (result: R) => string;
+  /** How many at once. */
+  concurrency?: number | undefined;
+}
+
+/**
+ * Finds the VMs that were named or selected, acts on all of them in parallel, and tells what became of each: one
+ * failure stops none of the others. Rejects with the one VM's error where one was named, else after all is told.
+ */
+export async function onTargets<R extends object>(
+  context: Context,
+  names: readonly string[],
+  flags: TargetFlags,
+  work: TargetWork<R>,
+): Promise<void> {
+  const [selecting = 'accessConsole'] = work.permissions;
+  const { targets, several } = await resolveTargets(context, names, flags, selecting);
+  const checked = await Promise.all(targets.map((target) => checkTarget(context, target, work.permissions)));
+  const progress = context.terminal.progress();
+  try {
+    await work.before?.(checked.flatMap((target) => ('vm' in target ? [target] : [])));
+    const acted = await actOnAll(context, checked, work, progress);
+    const settled = work.settle ? await work.settle(acted, progress) : acted;
+    progress.done();
+    await printOutcomes(context, settled, several, work.sentence);
+  } finally {
+    progress.done();
+  }
+}
+
+type CheckedTarget = (TargetVm & { ref: ObjectRef }) | Extract<Target, { error: VmopError }>;
+
+/** spec.permissions first: its refusal names the permission and who holds it, which the API server's does not. */
+async function checkTarget(
+  context: Context,
+  target: Target,
+  needed: readonly Permission[],
+): Promise<CheckedTarget> {
+  if ('error' in target) return target;
+  const { ref, vm } = target;
+  try {
+    const [subject, pool] = await Promise.all([
+      context.subject(vm.namespace),
+      governingPool(context.cluster, vm),
+    ]);
+    const held = permissionsOn(vm, pool, subject);
+    const missing = needed.find((permission) => !held.has(permission));
+    if (missing !== undefined) return { ref, error: missingPermission(vm, pool, subject.name, missing) };
+    return { ref, vm, pool };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { ref, error: withVm(asVmopError(error), ref) };
+  }
+}
+
+async function actOnAll<R>(
+  { signal }: Context,
+  targets: readonly CheckedTarget[],
+  { act, concurrency = CONCURRENCY }: TargetWork<R>,
+  progress: Progress,
 ): Promise<Outcome<R>[]> {
   const outcomes: Outcome<R>[] = [];
   const queue = targets.entries();
   const worker = async (): Promise<void> => {
     for (const [index, target] of queue) {
       signal.throwIfAborted();
-      outcomes[index] = await attempt(target, work);
+      outcomes[index] = 'error' in target ? target : await attempt(target, act, progress);
     }
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  await Promise.all(Array.from({ length: Math.min(concurrency, targets.length) }, worker));
   signal.throwIfAborted();
   return outcomes;
 }
 
-async function attempt<R>(target: Target, work: (vm: Vm) => Promise<R>): Promise<Outcome<R>> {
-  if ('error' in target) return target;
+async function attempt<R>(
+  { ref, ...target }: TargetVm & { ref: ObjectRef },
+  act: TargetWork<R>['act'],
+  progress: Progress,
+): Promise<Outcome<R>> {
   try {
-    return { ref: target.ref, result: await work(target.vm) };
+    return { ref, result: await act(target, progress) };
   } catch (error) {
-    return { ref: target.ref, error: withVm(asVmopError(error), target.ref) };
+    return { ref, error: withVm(asVmopError(error), ref) };
   }
 }
 
@@ -45,35 +125,35 @@ function withVm(error: VmopError, { name }: ObjectRef): VmopError {
   return new VmopError(error.code, message, { hint: error.hint, vm: name, cause: error });
 }
 
-/**
- * Prints what became of the VMs: for one its result or its error, for several a list in which failures have their
- * place too, and each failure on stderr. `sentence` is a person's line for one VM that went well.
- */
-export async function printOutcomes<R extends object>(
+/** For one VM its result or its error; for several a list in which failures have their place, and each on stderr. */
+async function printOutcomes<R extends object>(
   context: Context,
   outcomes: readonly Outcome<R>[],
   several: boolean,
   sentence: (result: R) => string,
 ): Promise<void> {
-  const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));
+  const view: TextView<R> = { text: (result) => `${sanitize(sentence(result))}\n`, name: nameOf };
   const [only] = outcomes;
   if (!several && only) {
     if ('error' in only) throw only.error;
-    await printResults(context, only.result, sentence);
+    await context.print(only.result, view);
     return;
   }
   const { kind } = context.format;
   if (kind === 'table' || kind === 'wide') {
-    for (const outcome of outcomes)
-      if ('result' in outcome) await context.terminal.out(`${sanitize(sentence(outcome.result))}\n`);
-  } else {
-    const rows = outcomes.map((outcome) =>
-      'result' in outcome
-        ? outcome.result
-        : { name: outcome.ref.name, namespace: outcome.ref.namespace, error: outcome.error.toJSON() },
+    await context.print(
+      outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.result] : [])),
+      view,
     );
-    await context.print<object>(rows, nameView);
+  } else {
+    await context.print<object>(
+      outcomes.map((outcome) =>
+        'result' in outcome ? outcome.result : { ...outcome.ref, error: outcome.error.toJSON() },
+      ),
+      { text: () => '', name: nameOf },
+    );
   }
+  const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));
   for (const { message, hint } of failures) {
     context.terminal.error(`error: ${message}`);
     if (hint !== undefined) context.terminal.info(`  ${hint}`);
@@ -81,17 +161,6 @@ export async function printOutcomes<R extends object>(
   if (failures.length > 0) throw new AlreadyTold('failed', `${failures.length} of ${outcomes.length} failed`);
 }
 
-const nameView = {
-  columns: [],
-  name: (row: object): string => `vm/${'name' in row ? messageOf(row.name) : ''}`,
-};
-
-async function printResults<R extends object>(
-  context: Context,
-  result: R,
-  sentence: (result: R) => string,
-): Promise<void> {
-  const { kind } = context.format;
-  if (kind === 'table' || kind === 'wide') await context.terminal.out(`${sanitize(sentence(result))}\n`);
-  else await context.print<object>(result, nameView);
+function nameOf(row: object): string {
+  return `vm/${'name' in row ? messageOf(row.name) : ''}`;
 }

@@ -1,10 +1,12 @@
 import { isStatus } from '../cluster/api-error.ts';
 import type { ObjectRef } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
-import { POOLS, VMS } from '../vm/parse.ts';
-import { permissionsOn, poolOf, type Subject } from '../vm/permissions.ts';
+import { refKey } from '../vm/follow.ts';
+import { loadInventory } from '../vm/inventory.ts';
+import { VMS } from '../vm/parse.ts';
+import { inScope, permissionsOn, poolOf } from '../vm/permissions.ts';
 import { phaseOf } from '../vm/state.ts';
-import type { Permission, Vm, VmPool } from '../vm/types.ts';
+import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
 
 export interface TargetFlags {
@@ -57,7 +59,7 @@ export async function resolveTargets(
   }
   const chosen = names.length > 0 ? names : [await chooseVm(context)];
   const refs = chosen.map((name) => parseVmName(name, context.namespace));
-  const unique = [...new Map(refs.map((ref) => [`${ref.namespace}/${ref.name}`, ref])).values()];
+  const unique = [...new Map(refs.map((ref) => [refKey(ref), ref])).values()];
   return {
     targets: await Promise.all(unique.map((ref) => getTarget(context, ref))),
     several: unique.length > 1,
@@ -70,18 +72,6 @@ export async function resolveVm(context: Context, name: string | undefined): Pro
   const target = await getTarget(context, ref);
   if ('error' in target) throw target.error;
   return target.vm;
-}
-
-/** The pool that governs the VM while it is assigned; undefined when it is not, or the pool is gone or hidden. */
-export async function governingPool(context: Context, vm: Vm): Promise<VmPool | undefined> {
-  const name = vm.status.assignment?.pool;
-  if (name === undefined) return undefined;
-  try {
-    return await context.cluster.get(POOLS, { namespace: vm.namespace, name });
-  } catch (error) {
-    if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
-    throw error;
-  }
 }
 
 async function getTarget(context: Context, ref: ObjectRef): Promise<Target> {
@@ -106,7 +96,7 @@ async function getTarget(context: Context, ref: ObjectRef): Promise<Target> {
 async function selectVms(context: Context, flags: TargetFlags, permission: Permission): Promise<Target[]> {
   const namespace = flags['all-namespaces'] === true ? undefined : context.namespace;
   const [{ vms, pools }, subject] = await Promise.all([
-    listVms(context, namespace, flags.selector),
+    loadInventory(context.cluster, namespace, flags.selector),
     context.subject(namespace),
   ]);
   const allowed = vms.filter((vm) => permissionsOn(vm, poolOf(vm, pools), subject).has(permission));
@@ -119,42 +109,13 @@ async function selectVms(context: Context, flags: TargetFlags, permission: Permi
   return allowed.map((vm) => ({ ref: { namespace: vm.namespace, name: vm.name }, vm }));
 }
 
-/** VMs and, where any VM is assigned, the pools. */
-export async function listVms(
-  context: Context,
-  namespace: string | undefined,
-  labelSelector?: string,
-): Promise<{ vms: Vm[]; pools: VmPool[]; resourceVersion: string }> {
-  const { items, resourceVersion } = await context.cluster.list(VMS, { namespace, labelSelector });
-  return { vms: items, pools: await poolsFor(context, namespace, items), resourceVersion };
-}
-
-async function poolsFor(
-  context: Context,
-  namespace: string | undefined,
-  vms: readonly Vm[],
-): Promise<VmPool[]> {
-  if (!vms.some((vm) => vm.status.assignment)) return [];
-  try {
-    return (await context.cluster.list(POOLS, { namespace })).items;
-  } catch (error) {
-    if (!isStatus(error, 403)) throw error;
-    return [];
-  }
-}
-
-/** The VMs that one may use: those on which any permission is held. */
-export function usable(vms: readonly Vm[], pools: readonly VmPool[], subject: Subject): Vm[] {
-  return vms.filter((vm) => permissionsOn(vm, poolOf(vm, pools), subject).size > 0);
-}
-
 async function chooseVm(context: Context): Promise<string> {
   const { namespace } = context;
   const [{ vms, pools }, subject] = await Promise.all([
-    listVms(context, namespace),
+    loadInventory(context.cluster, namespace),
     context.subject(namespace),
   ]);
-  const mine = usable(vms, pools, subject);
+  const mine = vms.filter((vm) => inScope(vm, pools, subject, 'usable'));
   const names = mine.map((vm) => vm.name);
   if (names.length === 0) {
     throw new VmopError(

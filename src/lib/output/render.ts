@@ -16,6 +16,14 @@ export interface View<Row> {
   name(row: Row): string;
 }
 
+/** How a result looks to a person that is no table. */
+export interface TextView<Row> {
+  /** Whole lines, with their ends; what is not from here is sanitized. */
+  text(row: Row): string;
+  /** What `-o name` prints. */
+  name(row: Row): string;
+}
+
 /** Where the text goes; a `Terminal` is one. */
 export interface RenderTarget {
   readonly isScreen: boolean;
@@ -37,7 +45,7 @@ export function finishJsonPath(text: string, { isScreen }: { isScreen: boolean }
 export async function render<Row>(
   format: OutputFormat,
   data: Row | readonly Row[],
-  view: View<Row>,
+  view: View<Row> | TextView<Row>,
   target: RenderTarget,
 ): Promise<string> {
   const rows: readonly Row[] = isList(data) ? data : [data];
@@ -45,7 +53,9 @@ export async function render<Row>(
   switch (format.kind) {
     case 'table':
     case 'wide':
-      return renderTable(viewColumns(format, view), rows, table);
+      return 'text' in view
+        ? rows.map((row) => view.text(row)).join('')
+        : renderTable(viewColumns(format, view), rows, table);
     case 'json':
       return renderJson(data);
     case 'yaml':

@@ -18,14 +18,15 @@ import { detectViewer, type ViewerPlan } from '../console/viewer/detect.ts';
 import { describePlatform } from '../console/viewer/platform.ts';
 import { parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
-import type { View } from '../output/render.ts';
+import type { TextView } from '../output/render.ts';
+import { sanitize } from '../text.ts';
 import { permissionsOn } from '../vm/permissions.ts';
 import type { Context } from '../cli/context.ts';
 import { parseGuestUser } from './login.ts';
 import { parseValidity } from './secret.ts';
-import { printAs } from './sandbox.ts';
 import type { Settings } from '../cli/settings.ts';
-import { governingPool, resolveVm } from '../cli/targets.ts';
+import { resolveVm } from '../cli/targets.ts';
+import { governingPool } from '../vm/inventory.ts';
 
 export interface ConsoleFlags {
   file?: string | undefined;
@@ -92,7 +93,10 @@ export async function runConsole(
   };
   try {
     const vm = await resolveVm(context, name);
-    const [subject, pool] = await Promise.all([context.subject(vm.namespace), governingPool(context, vm)]);
+    const [subject, pool] = await Promise.all([
+      context.subject(vm.namespace),
+      governingPool(context.cluster, vm),
+    ]);
     const request: ConsoleRequest = {
       me: subject.name,
       permissions: permissionsOn(vm, pool, subject),
@@ -122,13 +126,15 @@ export async function runConsole(
     if (error) throw error;
     const { outcome, seconds } = session;
     const result = { ...basis, viewer: plan.name, outcome: outcome.kind, seconds };
-    await printAs<ConsoleResult>(context, result, VIEW, `${sessionSentence(session, prepared, plan)}\n`);
+    await context.print<ConsoleResult>(result, viewOf(sessionSentence(session, prepared, plan)));
   } finally {
     progress.done();
   }
 }
 
-const VIEW: View<ConsoleResult> = { columns: [], name: (result) => `vm/${result.name}` };
+function viewOf(sentence: string): TextView<ConsoleResult> {
+  return { text: () => `${sanitize(sentence)}\n`, name: (result) => `vm/${result.name}` };
+}
 
 async function findViewer(context: Context, flags: ConsoleFlags, settings: Settings): Promise<ViewerPlan> {
   const { env, platform } = context.runtime;
@@ -196,5 +202,5 @@ async function writeFile(
     basis.passwordExpiry === undefined
       ? ''
       : `; its password is valid until ${formatTime(basis.passwordExpiry)}`;
-  await printAs<ConsoleResult>(context, { ...basis, file }, VIEW, `${file} is written${until}\n`);
+  await context.print<ConsoleResult>({ ...basis, file }, viewOf(`${file} is written${until}`));
 }

@@ -1,31 +1,19 @@
-import { POOLS, VMS } from '../vm/parse.ts';
-import { grantedPermissions, permissionsOn, poolOf, type Subject } from '../vm/permissions.ts';
+import { refKey } from '../vm/follow.ts';
+import { loadInventory, poolsFor } from '../vm/inventory.ts';
+import { VMS } from '../vm/parse.ts';
+import { inScope, poolOf, type Scope, type Subject } from '../vm/permissions.ts';
 import { summarize, type VmSummary } from '../vm/summary.ts';
 import type { Vm, VmPool } from '../vm/types.ts';
 import { createLiveView } from '../output/live.ts';
 import type { View } from '../output/render.ts';
 import type { Context } from '../cli/context.ts';
 import { AlreadyTold, asVmopError } from '../cli/report.ts';
-import { listVms } from '../cli/targets.ts';
 
 export interface ListRequest {
   /** undefined: all. */
   namespace: string | undefined;
   labelSelector: string | undefined;
-  /** All VMs, those that one may use, or those whose permissions name one. */
-  scope: 'all' | 'usable' | 'mine';
-}
-
-/** Whether a VM belongs into the list. */
-export function inScope(
-  vm: Vm,
-  pools: readonly VmPool[],
-  subject: Subject,
-  scope: ListRequest['scope'],
-): boolean {
-  if (scope === 'all') return true;
-  const permissions = scope === 'mine' ? grantedPermissions : permissionsOn;
-  return permissions(vm, poolOf(vm, pools), subject).size > 0;
+  scope: Scope;
 }
 
 export async function listUsable(
@@ -33,7 +21,7 @@ export async function listUsable(
   { namespace, labelSelector, scope }: ListRequest,
 ): Promise<{ rows: VmSummary[]; emptyBecause: string | undefined }> {
   const [{ vms, pools }, subject] = await Promise.all([
-    listVms(context, namespace, labelSelector),
+    loadInventory(context.cluster, namespace, labelSelector),
     context.subject(namespace),
   ]);
   const rows = vms
@@ -72,12 +60,12 @@ export async function watchUsable(
   const { cluster, terminal, format } = context;
   const { namespace, labelSelector, scope } = request;
   const subject = await context.subject(namespace);
-  const pools = (await cluster.list(POOLS, { namespace }).catch(() => ({ items: [] }))).items;
+  let pools: VmPool[] = [];
   const live = createLiveView<VmSummary>({
     format,
     view,
     target: terminal,
-    key: (vm) => `${vm.namespace}/${vm.name}`,
+    key: refKey,
     gone: (vm) => ({ ...vm, state: 'gone' }),
     compare: (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
   });
@@ -87,9 +75,16 @@ export async function watchUsable(
   try {
     for await (const change of cluster.watch(VMS, { namespace, labelSelector, signal, onInterruption })) {
       if (change.type === 'synced') {
+        pools = await poolsFor(cluster, namespace, change.items);
         await live.update(change.items.filter(belongs).map((vm) => summarize(vm, pools, subject)));
-      } else if (change.type === 'deleted' || !belongs(change.item)) {
-        await live.remove(`${change.item.namespace}/${change.item.name}`);
+        continue;
+      }
+      // Assigned meanwhile from a pool that was not asked for before.
+      if (change.item.status.assignment && !poolOf(change.item, pools)) {
+        pools = await poolsFor(cluster, namespace, [change.item]);
+      }
+      if (change.type === 'deleted' || !belongs(change.item)) {
+        await live.remove(refKey(change.item));
       } else {
         await live.upsert(summarize(change.item, pools, subject));
       }

@@ -9,10 +9,11 @@ import {
   type LoginRequest,
 } from '../vm/login.ts';
 import { agentOf } from '../vm/state.ts';
+import { compact } from '../cluster/parse.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
-import { forEachTarget, printOutcomes } from '../cli/many.ts';
-import { governingPool, resolveTargets, type TargetFlags } from '../cli/targets.ts';
+import { onTargets, WAITING_CONCURRENCY } from '../cli/many.ts';
+import type { TargetFlags } from '../cli/targets.ts';
 
 export interface LoginFlags extends TargetFlags {
   'dry-run': boolean;
@@ -49,41 +50,30 @@ export async function runLogin(
   flags: LoginFlags,
 ): Promise<void> {
   const timeoutMs = parseDuration(flags.timeout);
-  const { targets, several } = await resolveTargets(context, names, flags, 'accessConsole');
-  const progress = context.terminal.progress();
+  const { cluster, terminal, signal } = context;
   const action = request.user === undefined ? ('logout' as const) : ('login' as const);
-  const work = async (vm: Vm): Promise<LoginResult> => {
-    const pool = await governingPool(context, vm);
-    const base = {
-      name: vm.name,
-      namespace: vm.namespace,
-      action,
-      ...(request.user === undefined ? {} : { user: request.user }),
-    };
-    const onWarning = (sentence: string): void => context.terminal.warn(sentence);
-    if (flags['dry-run'] || !flags.wait) {
-      const obstacle = loginObstacle(vm, pool, request);
-      if (obstacle) throw obstacle;
-      const disturbance = loginDisturbance(vm, pool, request);
-      if (disturbance !== undefined) onWarning(disturbance);
-      const { object } = await requestLogin(context.cluster, vm, request, { dryRun: flags['dry-run'] });
-      return { ...base, ...loggedIn(object), confirmed: false, dryRun: flags['dry-run'] };
-    }
-    progress.row(
-      vm.name,
-      agentOf(vm) === 'connected' ? 'asking the guest' : 'waiting for the agent in the guest',
-    );
-    const wait = { timeoutMs, signal: context.signal, onWarning };
-    const after = await logIn(context.cluster, vm, pool, request, wait);
-    return { ...base, ...loggedIn(after), confirmed: true, dryRun: false };
-  };
-  try {
-    const outcomes = await forEachTarget(targets, context.signal, work);
-    progress.done();
-    await printOutcomes(context, outcomes, several, sentence);
-  } finally {
-    progress.done();
-  }
+  const onWarning = (warning: string): void => terminal.warn(warning);
+  await onTargets<LoginResult>(context, names, flags, {
+    permissions: ['accessConsole'],
+    act: async ({ vm, pool }, progress) => {
+      const { name, namespace } = vm;
+      const base = compact({ name, namespace, action, user: request.user });
+      if (flags['dry-run'] || !flags.wait) {
+        const obstacle = loginObstacle(vm, pool, request);
+        if (obstacle) throw obstacle;
+        const disturbance = loginDisturbance(vm, pool, request);
+        if (disturbance !== undefined) onWarning(disturbance);
+        const { object } = await requestLogin(cluster, vm, request, { dryRun: flags['dry-run'] });
+        return { ...base, ...loggedIn(object), confirmed: false, dryRun: flags['dry-run'] };
+      }
+      const greeted = agentOf(vm) === 'connected';
+      progress.row(name, greeted ? 'asking the guest' : 'waiting for the agent in the guest');
+      const after = await logIn(cluster, vm, pool, request, { timeoutMs, signal, onWarning });
+      return { ...base, ...loggedIn(after), confirmed: true, dryRun: false };
+    },
+    sentence,
+    concurrency: WAITING_CONCURRENCY,
+  });
 }
 
 function loggedIn({ status }: Vm): { loggedInUser?: string } {

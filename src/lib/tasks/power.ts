@@ -2,7 +2,6 @@ import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import { followVm, followVms, refKey } from '../vm/follow.ts';
 import { VMS } from '../vm/parse.ts';
-import { missingPermission, permissionsOn } from '../vm/permissions.ts';
 import {
   describeLateStart,
   describeLateStop,
@@ -16,8 +15,9 @@ import { refOf } from '../vm/write.ts';
 import { consoleUse, phaseOf, type VmPhase } from '../vm/state.ts';
 import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
-import { forEachTarget, printOutcomes, type Outcome } from '../cli/many.ts';
-import { governingPool, resolveTargets, type Target, type TargetFlags } from '../cli/targets.ts';
+import { onTargets, WAITING_CONCURRENCY, type Outcome, type TargetVm } from '../cli/many.ts';
+import type { TargetFlags } from '../cli/targets.ts';
+import type { Progress } from '../io/progress.ts';
 
 export type PowerVerb = 'start' | 'stop' | 'restart' | 'reset';
 
@@ -58,48 +58,36 @@ export async function runPower(
   flags: PowerFlags,
 ): Promise<void> {
   const timeoutMs = flags.timeout === undefined ? 0 : parseDuration(flags.timeout);
-  const [permission = 'start'] = NEEDS[verb];
-  const { targets, several } = await resolveTargets(context, names, flags, permission);
-  const permitted = await Promise.all(
-    targets.map((target) => checkPermissions(context, target, NEEDS[verb])),
-  );
-  if (verb !== 'start' && !flags['dry-run']) await confirmCut(context, verb, permitted, flags.yes === true);
-  const progress = context.terminal.progress();
-  const note = (vm: Vm, text: string): void => progress.row(vm.name, text);
-  try {
-    const act = (vm: Vm): Promise<PowerResult> => actions[verb]({ context, vm, flags, timeoutMs, note });
-    const outcomes = await forEachTarget(permitted, context.signal, act);
-    const settled =
+  const noteOn =
+    (progress: Progress) =>
+    (vm: Vm, text: string): void =>
+      progress.row(vm.name, text);
+  await onTargets<PowerResult>(context, names, flags, {
+    permissions: NEEDS[verb],
+    before: async (targets) => {
+      if (verb !== 'start' && !flags['dry-run']) await confirmCut(context, verb, targets, flags.yes === true);
+    },
+    act: ({ vm }, progress) => actions[verb]({ context, vm, flags, timeoutMs, note: noteOn(progress) }),
+    settle: async (outcomes, progress) =>
       flags.wait === true && !flags['dry-run']
-        ? await waitForAll(context, verb, outcomes, timeoutMs, note)
-        : outcomes;
-    progress.done();
-    await printOutcomes(context, settled, several, sentence);
-  } finally {
-    progress.done();
-  }
-}
-
-/** spec.permissions first: its refusal names the permission and who holds it, which the API server's does not. */
-async function checkPermissions(context: Context, target: Target, needed: Permission[]): Promise<Target> {
-  if ('error' in target) return target;
-  const { vm, ref } = target;
-  const [subject, pool] = await Promise.all([context.subject(vm.namespace), governingPool(context, vm)]);
-  const held = permissionsOn(vm, pool, subject);
-  const missing = needed.find((permission) => !held.has(permission));
-  return missing === undefined ? target : { ref, error: missingPermission(vm, pool, subject.name, missing) };
+        ? waitForAll(context, verb, outcomes, timeoutMs, noteOn(progress))
+        : outcomes,
+    sentence,
+    // A restart waits for its stop.
+    concurrency: verb === 'restart' ? WAITING_CONCURRENCY : undefined,
+  });
 }
 
 /** Asks before somebody's console is cut. */
 async function confirmCut(
   context: Context,
   verb: PowerVerb,
-  targets: readonly Target[],
+  targets: readonly TargetVm[],
   yes: boolean,
 ): Promise<void> {
-  const inUse = targets.flatMap((target) => {
-    const use = 'vm' in target ? consoleUse(target.vm) : { connected: false };
-    return use.connected ? [`${target.ref.name} (${use.user ?? use.client ?? 'somebody'})`] : [];
+  const inUse = targets.flatMap(({ vm }) => {
+    const use = consoleUse(vm);
+    return use.connected ? [`${vm.name} (${use.user ?? use.client ?? 'somebody'})`] : [];
   });
   if (inUse.length === 0 || yes) return;
   const question = `A console is connected to ${inUse.join(', ')}. ${verb} anyway?`;

@@ -1,21 +1,21 @@
 import { VmopError } from '../errors.ts';
-import type { View } from '../output/render.ts';
+import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
-import type { SandboxInfo, StoppedSandbox } from '../sandbox/index.ts';
+import type { SandboxInfo, StartSandboxOptions, StoppedSandbox } from '../sandbox/index.ts';
 import type { Context } from '../cli/context.ts';
 
 /** Starts and stops wait for processes, not for people. */
-export const SANDBOX_TIMEOUT_MS = 180_000;
+const SANDBOX_TIMEOUT_MS = 180_000;
 
 /** What makes this very vmop run again, as a process of its own. */
-export function vmopEntry(): string[] {
+function vmopEntry(): string[] {
   const [, script] = process.argv;
   if (script === undefined) throw new VmopError('failed', 'it is not known how this vmop was started');
   return [...process.execArgv, script];
 }
 
 /** The sandbox for a person to read. */
-export function sandboxText(info: SandboxInfo): string {
+function sandboxText(info: SandboxInfo): string {
   const { driver, machines = [] } = info;
   const lines: [string, string | undefined][] = [
     ['Sandbox', info.running ? `running (process ${info.pid ?? '?'})` : 'not running'],
@@ -47,18 +47,60 @@ function guestText({ guest }: NonNullable<SandboxInfo['driver']>): string {
   return guest.description;
 }
 
-export const SANDBOX_VIEW: View<SandboxInfo> = { columns: [], name: (info) => info.context };
+export const SANDBOX_VIEW: TextView<SandboxInfo> = { text: sandboxText, name: (info) => info.context };
 
-export const STOPPED_VIEW: View<StoppedSandbox> = { columns: [], name: (stopped) => stopped.folder };
+const STOPPED_VIEW: TextView<StoppedSandbox> = { text: stoppedText, name: (stopped) => stopped.folder };
 
-/** Text on a terminal and in a pipe, the object in the formats for machines. */
-export async function printAs<Row extends object>(
-  context: Context,
-  data: Row,
-  view: View<Row>,
-  text: string,
-): Promise<void> {
-  const { kind } = context.format;
-  if (kind === 'table' || kind === 'wide') await context.terminal.out(text);
-  else await context.print<Row>(data, view);
+function stoppedText({ wasRunning, wasKilled, purged }: StoppedSandbox): string {
+  const remains = wasKilled ? 'the sandbox had been killed; what it left has ended' : 'no sandbox was running';
+  const ended = wasRunning ? 'the sandbox has ended' : remains;
+  return `${ended}${purged ? ', and its state is gone' : ''}\n`;
+}
+
+export type SandboxChoice = Pick<StartSandboxOptions, 'driver' | 'image'>;
+
+/** `vmop sandbox start`. */
+export async function runSandboxStart(context: Context, choice: SandboxChoice): Promise<void> {
+  const { startSandbox } = await import('../sandbox/index.ts');
+  const progress = context.terminal.progress();
+  try {
+    const info = await startSandbox({
+      ...choice,
+      env: context.runtime.env,
+      entry: vmopEntry(),
+      timeoutMs: SANDBOX_TIMEOUT_MS,
+      signal: context.signal,
+      onProgress: (text) => progress.step(text),
+    });
+    progress.done(info.alreadyRunning ? 'it was running already' : undefined);
+    await context.print<SandboxInfo>(info, SANDBOX_VIEW);
+  } finally {
+    progress.done();
+  }
+}
+
+/** `vmop sandbox stop`. */
+export async function runSandboxStop(context: Context, purge: boolean): Promise<void> {
+  const { stopSandbox } = await import('../sandbox/index.ts');
+  const { env } = context.runtime;
+  const progress = context.terminal.progress();
+  progress.step('ending the machines');
+  try {
+    const options = { env, purge, timeoutMs: SANDBOX_TIMEOUT_MS, signal: context.signal };
+    const stopped = await stopSandbox(options);
+    progress.done();
+    await context.print(stopped, STOPPED_VIEW);
+  } finally {
+    progress.done();
+  }
+}
+
+/** `vmop sandbox logs`. */
+export async function runSandboxLogs(context: Context, tailLines: number, follow: boolean): Promise<void> {
+  const { sandboxLogs } = await import('../sandbox/index.ts');
+  const signal = AbortSignal.any([context.signal, context.terminal.outputClosed]);
+  for await (const line of sandboxLogs(context.runtime.env, { tailLines, follow, signal })) {
+    await context.terminal.out(`${sanitize(line)}\n`);
+  }
+  context.signal.throwIfAborted();
 }

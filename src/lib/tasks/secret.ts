@@ -16,10 +16,10 @@ import { formatDuration, parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
 import { refOf } from '../vm/write.ts';
 import { phaseOf } from '../vm/state.ts';
-import type { Vm } from '../vm/types.ts';
+import type { Vm, VmPool } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
-import { forEachTarget, printOutcomes } from '../cli/many.ts';
-import { governingPool, resolveTargets, type TargetFlags, type Targets } from '../cli/targets.ts';
+import { onTargets, WAITING_CONCURRENCY } from '../cli/many.ts';
+import type { TargetFlags } from '../cli/targets.ts';
 
 /** What is known of a display password, or was done to it: the `--json` form of `vmop secret …`. */
 export interface SecretResult {
@@ -51,30 +51,8 @@ export interface SecretFlags extends TargetFlags {
   timeout?: string;
 }
 
-type Work = (vm: Vm) => Promise<SecretResult>;
-
-function resolve(context: Context, names: readonly string[], flags: SecretFlags): Promise<Targets> {
-  return resolveTargets(context, names, flags, 'accessConsole');
-}
-
-async function onEach(
-  context: Context,
-  { targets, several }: Targets,
-  step: string | undefined,
-  work: Work,
-): Promise<void> {
-  const progress = context.terminal.progress();
-  try {
-    const outcomes = await forEachTarget(targets, context.signal, (vm) => {
-      if (step !== undefined) progress.row(vm.name, step);
-      return work(vm);
-    });
-    progress.done();
-    await printOutcomes(context, outcomes, several, sentence);
-  } finally {
-    progress.done();
-  }
-}
+/** What the commands have in common that write; reading needs no permission but the API server's. */
+const WRITES = { permissions: ['accessConsole'], sentence, concurrency: WAITING_CONCURRENCY } as const;
 
 /** `vmop secret show`: never prints the password unless `reveal`. */
 export async function showSecrets(
@@ -83,22 +61,26 @@ export async function showSecrets(
   flags: SecretFlags,
 ): Promise<void> {
   const { cluster, terminal } = context;
-  await onEach(context, await resolve(context, names, flags), undefined, async (vm) => {
-    const [{ secret, warnings }, now] = await Promise.all([
-      findDisplaySecret(cluster, refOf(vm)),
-      cluster.now(),
-    ]);
-    warnings.forEach((warning) => terminal.warn(warning));
-    const expiry = secret && parseExpiry(secret.expiry);
-    return compact({
-      ...basis(vm),
-      secret: secret?.name,
-      password: flags.reveal === true ? secret?.password : undefined,
-      expiry: expiry && expiryJson(expiry),
-      valid: secret?.password === undefined ? undefined : expiry && isValid(expiry, now),
-      changed: false,
-      dryRun: false,
-    });
+  await onTargets<SecretResult>(context, names, flags, {
+    permissions: [],
+    sentence,
+    act: async ({ vm }) => {
+      const [{ secret, warnings }, now] = await Promise.all([
+        findDisplaySecret(cluster, refOf(vm)),
+        cluster.now(),
+      ]);
+      warnings.forEach((warning) => terminal.warn(warning));
+      const expiry = secret && parseExpiry(secret.expiry);
+      return compact({
+        ...basis(vm),
+        secret: secret?.name,
+        password: flags.reveal === true ? secret?.password : undefined,
+        expiry: expiry && expiryJson(expiry),
+        valid: secret?.password === undefined ? undefined : expiry && isValid(expiry, now),
+        changed: false,
+        dryRun: false,
+      });
+    },
   });
 }
 
@@ -110,18 +92,20 @@ export async function rotateSecrets(
 ): Promise<void> {
   const validitySeconds = parseValidity(flags.validity);
   const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
-  const targets = await resolve(context, names, flags);
-  await onEach(context, targets, 'rotating the display password', async (vm) => {
-    const onStep = await warningBeforeWrite(context, vm);
-    const stored = await rotateDisplayPassword(context.cluster, refOf(vm), {
-      validitySeconds,
-      force: !flags.keep,
-      timeoutMs,
-      signal: context.signal,
-      dryRun: flags['dry-run'],
-      onStep,
-    });
-    return storedResult(context, vm, stored, flags);
+  await onTargets<SecretResult>(context, names, flags, {
+    ...WRITES,
+    act: async ({ vm, pool }, progress) => {
+      progress.row(vm.name, 'rotating the display password');
+      const stored = await rotateDisplayPassword(context.cluster, refOf(vm), {
+        validitySeconds,
+        force: !flags.keep,
+        timeoutMs,
+        signal: context.signal,
+        dryRun: flags['dry-run'],
+        onStep: warningBeforeWrite(context, vm, pool),
+      });
+      return storedResult(context, vm, stored, flags);
+    },
   });
 }
 
@@ -134,18 +118,24 @@ export async function setSecrets(
   const expiry = flags.validity === 'never' ? 'never' : undefined;
   const validitySeconds = expiry === undefined ? parseValidity(flags.validity) : 0;
   const timeoutMs = flags.wait === false ? 0 : parseDuration(flags.timeout);
-  const targets = await resolve(context, names, flags);
-  // Where no VM was found there is nothing to type it for; each has its error to tell.
-  const password = targets.targets.some((target) => 'vm' in target) ? await askForPassword(context) : '';
-  await onEach(context, targets, 'setting the display password', async (vm) => {
-    const change = { password, expiry: expiry ?? (await epochIn(context.cluster, validitySeconds)) };
-    const stored = await setDisplayPassword(context.cluster, refOf(vm), change, {
-      timeoutMs,
-      signal: context.signal,
-      dryRun: flags['dry-run'],
-      onStep: await warningBeforeWrite(context, vm),
-    });
-    return storedResult(context, vm, stored, { ...flags, reveal: false });
+  let password = '';
+  await onTargets<SecretResult>(context, names, flags, {
+    ...WRITES,
+    // Where no VM was found there is nothing to type it for; each has its error to tell.
+    before: async (targets) => {
+      if (targets.length > 0) password = await askForPassword(context);
+    },
+    act: async ({ vm, pool }, progress) => {
+      progress.row(vm.name, 'setting the display password');
+      const change = { password, expiry: expiry ?? (await epochIn(context.cluster, validitySeconds)) };
+      const stored = await setDisplayPassword(context.cluster, refOf(vm), change, {
+        timeoutMs,
+        signal: context.signal,
+        dryRun: flags['dry-run'],
+        onStep: warningBeforeWrite(context, vm, pool),
+      });
+      return storedResult(context, vm, stored, { ...flags, reveal: false });
+    },
   });
 }
 
@@ -163,14 +153,18 @@ export async function expireSecrets(
   flags: SecretFlags & { in?: string | undefined; never: boolean },
 ): Promise<void> {
   const seconds = flags.in === undefined ? undefined : parseValidity(flags.in);
-  await onEach(context, await resolve(context, names, flags), 'changing the expiry', async (vm) => {
-    (await warningBeforeWrite(context, vm))('write');
-    const until = seconds === undefined ? 'now' : await epochIn(context.cluster, seconds);
-    const stored = await setPasswordExpiry(context.cluster, refOf(vm), flags.never ? 'never' : until, {
-      signal: context.signal,
-      dryRun: flags['dry-run'],
-    });
-    return storedResult(context, vm, stored, flags);
+  await onTargets<SecretResult>(context, names, flags, {
+    ...WRITES,
+    act: async ({ vm, pool }, progress) => {
+      progress.row(vm.name, 'changing the expiry');
+      warningBeforeWrite(context, vm, pool)('write');
+      const until = seconds === undefined ? 'now' : await epochIn(context.cluster, seconds);
+      const stored = await setPasswordExpiry(context.cluster, refOf(vm), flags.never ? 'never' : until, {
+        signal: context.signal,
+        dryRun: flags['dry-run'],
+      });
+      return storedResult(context, vm, stored, flags);
+    },
   });
 }
 
@@ -222,8 +216,12 @@ function noPasswordError(vm: Vm, { reason }: NoPassword): VmopError {
 }
 
 /** Tells whom a write may disturb, once it is sure that there will be one. */
-async function warningBeforeWrite(context: Context, vm: Vm): Promise<(step: 'write' | 'confirm') => void> {
-  const disturbance = secretWriteDisturbance(vm, await governingPool(context, vm));
+function warningBeforeWrite(
+  context: Context,
+  vm: Vm,
+  pool: VmPool | undefined,
+): (step: 'write' | 'confirm') => void {
+  const disturbance = secretWriteDisturbance(vm, pool);
   return (step) => {
     if (step === 'write' && disturbance !== undefined) context.terminal.warn(disturbance);
   };

@@ -6,14 +6,14 @@ import { parseExpiry } from '../console/secret/password.ts';
 import { formatAge } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
-import type { View } from '../output/render.ts';
+import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
 import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
 import { expiryJson, expiryText } from './secret.ts';
-import { governingPool } from '../cli/targets.ts';
+import { governingPool } from '../vm/inventory.ts';
 import { sanitize } from '../text.ts';
 import { mayText } from './views.ts';
 
@@ -23,7 +23,7 @@ const EVENTS_SHOWN = 10;
 export async function loadDetail(context: Context, vm: Vm): Promise<VmDetail> {
   const [subject, pool, events, password] = await Promise.all([
     context.subject(vm.namespace),
-    governingPool(context, vm),
+    governingPool(context.cluster, vm),
     recentEvents(context, vm),
     passwordState(context, vm),
   ]);
@@ -144,4 +144,7 @@ export function detailText(vm: VmDetail, now: Date): string {
     .join('');
 }
 
-export const DETAIL_VIEW: View<VmDetail> = { columns: [], name: (vm) => `vm/${vm.name}` };
+/** `now`: by the API server's clock. */
+export function detailView(now: Date): TextView<VmDetail> {
+  return { text: (vm) => detailText(vm, now), name: (vm) => `vm/${vm.name}` };
+}

@@ -10,8 +10,8 @@ import { phaseOf, startObstacle, type VmPhase } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { parseWaitCondition, WAIT_CONDITIONS } from '../vm/wait-conditions.ts';
 import type { Context } from '../cli/context.ts';
-import { printOutcomes, type Outcome } from '../cli/many.ts';
-import { resolveTargets, type TargetFlags } from '../cli/targets.ts';
+import { onTargets, type Outcome } from '../cli/many.ts';
+import type { TargetFlags } from '../cli/targets.ts';
 
 export interface WaitFlags extends TargetFlags {
   for: string;
@@ -67,34 +67,32 @@ function parseJsonPathFor(text: string): RawCondition | undefined {
 export async function runWait(context: Context, names: readonly string[], flags: WaitFlags): Promise<void> {
   const condition = parseFor(flags.for);
   const timeoutMs = parseDuration(flags.timeout);
-  const { targets, several } = await resolveTargets(context, names, flags, 'accessConsole');
-  const progress = context.terminal.progress();
-  try {
-    const refs = targets.flatMap((target) => ('vm' in target ? [target.ref] : []));
-    const results = await followVms(context.cluster, refs, {
-      resource: RAW_VMS,
-      decide: (vm) => (condition.holds(vm) ? { done: phaseOf(vm) } : undefined),
-      describe: (vm) => ({
-        state: vm === undefined ? 'nothing is known of it' : `${condition.unmet}: it is ${phaseOf(vm)}`,
-        hint: vm && startObstacle(vm),
-      }),
-      timeoutMs,
-      signal: context.signal,
-      onChange: (vm) => progress.row(vm.name, `${phaseOf(vm)}; waiting for ${flags.for}`),
-    });
-    progress.done();
-    const outcomes = targets.map((target): Outcome<WaitResult> => {
-      if ('error' in target) return target;
-      const { ref } = target;
-      const { name, namespace } = ref;
-      const found = results.get(refKey(ref));
-      if (found === undefined || 'error' in found) {
-        return { ref, error: found?.error ?? new VmopError('failed', `nothing is known of ${ref.name}`) };
-      }
-      return { ref, result: { name, namespace, condition: flags.for, met: true, state: found.value } };
-    });
-    await printOutcomes(context, outcomes, several, ({ name }) => `${name}: ${flags.for}`);
-  } finally {
-    progress.done();
-  }
+  await onTargets<WaitResult>(context, names, flags, {
+    permissions: [],
+    act: async ({ vm }) => {
+      const { name, namespace } = vm;
+      return { name, namespace, condition: flags.for, met: true, state: phaseOf(vm) };
+    },
+    settle: async (outcomes, progress) => {
+      const refs = outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.ref] : []));
+      const results = await followVms(context.cluster, refs, {
+        resource: RAW_VMS,
+        decide: (vm) => (condition.holds(vm) ? { done: phaseOf(vm) } : undefined),
+        describe: (vm) => ({
+          state: vm === undefined ? 'nothing is known of it' : `${condition.unmet}: it is ${phaseOf(vm)}`,
+          hint: vm && startObstacle(vm),
+        }),
+        timeoutMs,
+        signal: context.signal,
+        onChange: (vm) => progress.row(vm.name, `${phaseOf(vm)}; waiting for ${flags.for}`),
+      });
+      return outcomes.map((outcome): Outcome<WaitResult> => {
+        const followed = results.get(refKey(outcome.ref));
+        if (!('result' in outcome) || followed === undefined) return outcome;
+        if ('error' in followed) return { ref: outcome.ref, error: followed.error };
+        return { ref: outcome.ref, result: { ...outcome.result, state: followed.value } };
+      });
+    },
+    sentence: ({ name }) => `${name}: ${flags.for}`,
+  });
 }

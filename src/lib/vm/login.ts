@@ -123,9 +123,10 @@ export async function logIn(
   const signal = AbortSignal.any([wait.signal, finished.signal]);
   const log = new RunnerLog(cluster, refOf(vm));
   const earlierRefusal = await log.mark(wait.signal);
+  wait.signal.throwIfAborted();
   const { object, written } = await requestLogin(cluster, vm, request);
   if (!written) {
-    if (object.status.loggedInUser === request.user) return object;
+    if (confirmedUser(object) === request.user) return object;
     // The wish stood already and nothing sends it again: what the agent said then is still its answer.
     if (earlierRefusal !== undefined) throw refusedError(vm, request, earlierRefusal);
   }

@@ -80,3 +80,12 @@ export function poolOf(vm: Vm, pools: readonly VmPool[]): VmPool | undefined {
   const name = vm.status.assignment?.pool;
   return pools.find((pool) => pool.name === name && pool.namespace === vm.namespace);
 }
+
+/** All VMs, those on which the subject may do anything, or those whose permissions name the subject. */
+export type Scope = 'all' | 'usable' | 'mine';
+
+export function inScope(vm: Vm, pools: readonly VmPool[], subject: Subject, scope: Scope): boolean {
+  if (scope === 'all') return true;
+  const permissions = scope === 'mine' ? grantedPermissions : permissionsOn;
+  return permissions(vm, poolOf(vm, pools), subject).size > 0;
+}

@@ -1,3 +1,4 @@
+import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster, ObjectRef } from '../cluster/types.ts';
 import { messageOf } from '../errors.ts';
 import { backoff, pause } from '../cluster/retry.ts';
@@ -10,6 +11,8 @@ interface LogLine {
 
 const TAIL_LINES = 200;
 const POLL_MS = 250;
+/** A log that hangs does not hold back what it is only to be marked for. */
+const MARK_MS = 5000;
 
 /** The runner's words for a 4xx or 5xx of the guest's agent, which it writes nowhere else. */
 const REFUSAL = /Error response from vmop agent: (?<line>[45]\d\d\b.*)$/i;
@@ -31,6 +34,8 @@ export class RunnerLog {
   readonly #cluster: Cluster;
   readonly #pod: ObjectRef;
   #seen = '';
+  /** Where the log stands is known: what comes now is new. */
+  #marked = false;
   /** Why the log cannot be read; undefined when it can. */
   unreadable: string | undefined;
 
@@ -41,17 +46,18 @@ export class RunnerLog {
 
   /** Marks where the log stands: earlier lines no longer count. Resolves to the last refusal among them; never rejects. */
   async mark(signal: AbortSignal): Promise<string | undefined> {
-    const lines = await this.#newLines(signal);
+    const lines = await this.#newLines(AbortSignal.any([signal, AbortSignal.timeout(MARK_MS)]));
     return lines.map(({ text }) => agentRefusal(text)).findLast((line) => line !== undefined);
   }
 
   /** Resolves to the agent's line when it refuses, or to undefined when the signal aborts or the log is closed to us. */
   async refusal(signal: AbortSignal): Promise<string | undefined> {
     for (let failures = 0; !signal.aborted;) {
-      for (const { text } of await this.#newLines(signal)) {
-        const line = agentRefusal(text);
-        if (line !== undefined) return line;
-      }
+      const marked = this.#marked;
+      const lines = await this.#newLines(signal);
+      const line = lines.map(({ text }) => agentRefusal(text)).find((found) => found !== undefined);
+      // Without a mark nobody knows what these lines are about; they are one themselves.
+      if (marked && line !== undefined) return line;
       failures = this.unreadable === undefined ? 0 : failures + 1;
       await pause(POLL_MS + (failures > 0 ? backoff(failures) : 0), signal);
     }
@@ -62,12 +68,16 @@ export class RunnerLog {
     try {
       const log = await this.#cluster.log(this.#pod, { tailLines: TAIL_LINES, timestamps: true, signal });
       this.unreadable = undefined;
+      this.#marked = true;
       // Kubernetes' time stamps are of one width and zone: as text they sort by time.
       const lines = parseLines(log).filter((line) => line.at > this.#seen);
       this.#seen = lines.at(-1)?.at ?? this.#seen;
       return lines;
     } catch (error) {
+      if (signal.aborted) return [];
       this.unreadable = messageOf(error);
+      // No pod, or none that has started: there is no line yet.
+      if (isStatus(error, 404) || isStatus(error, 400)) this.#marked = true;
       return [];
     }
   }

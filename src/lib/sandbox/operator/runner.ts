@@ -1,32 +1,14 @@
-import { ApiError, isStatus } from '../../cluster/api-error.ts';
-import { backoff, pause } from '../../cluster/retry.ts';
-import type { Cluster, ObjectRef } from '../../cluster/types.ts';
+import type { Cluster } from '../../cluster/types.ts';
 import { messageOf } from '../../errors.ts';
 import type { Driver, Machine, MachineEvent, MachineSpec } from '../drivers/driver.ts';
-import { eventObject, type RunnerEvent } from './events.ts';
-import { CM_VERSION, CONFIG_MAPS, DP_VERSION, LABEL, DISPLAY_SECRETS_SELECTOR } from './resources.ts';
-import {
-  EVENTS,
-  oldestSecret,
-  OPERATED_VMS,
-  REVISION,
-  SECRETS,
-  type OperatedVm,
-  type RunnerPod,
-} from './resources.ts';
+import { CM_VERSION, DP_VERSION, REVISION, type OperatedVm, type RunnerPod } from './resources.ts';
+import { RunnerApi, type RunnerMounts } from './runner-api.ts';
 import { parseRunnerConfig, type RunnerConfig } from './runner-config.ts';
 import type { RunnerLog } from './runner-log.ts';
 import { runnerStep } from './runner-state.ts';
-import { runnerStatusOf, type StatusPatch } from './runner-status.ts';
+import { runnerStatusOf } from './runner-status.ts';
 import { initialRunnerState } from './runner-types.ts';
-import type {
-  DisplayPassword,
-  RunnerEffect,
-  RunnerInput,
-  RunnerOutcome,
-  RunnerState,
-  RunnerTimer,
-} from './runner-types.ts';
+import type { RunnerEffect, RunnerInput, RunnerOutcome, RunnerState, RunnerTimer } from './runner-types.ts';
 
 export interface RunnerOptions {
   cluster: Cluster;
@@ -44,6 +26,8 @@ export type RunnerEnd = RunnerOutcome | 'abandoned';
 
 const START_TIMEOUT_MS = 60_000;
 const CALL_TIMEOUT_MS = 10_000;
+/** Node's limit. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * One VM's runner: what runs in VM-Operator's runner pod. Feeds everything that happens, one after the other, to
@@ -51,13 +35,14 @@ const CALL_TIMEOUT_MS = 10_000;
  */
 export class Runner {
   readonly #options: RunnerOptions;
-  readonly #ref: ObjectRef;
+  readonly #api: RunnerApi;
   readonly #stopping = new AbortController();
   readonly #timers = new Map<RunnerTimer, NodeJS.Timeout>();
   #vm: OperatedVm | undefined;
   #state: RunnerState | undefined;
   #machine: Machine | undefined;
-  #mounted: { text: string; secret: string } | undefined;
+  /** As JSON: what it is configured with. */
+  #mounted: string | undefined;
   #annotations: Record<string, string> | undefined;
   #queue: Promise<void> = Promise.resolve();
   #finish: (end: RunnerEnd) => void = () => {};
@@ -66,12 +51,15 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.#ref = { namespace: options.pod.namespace, name: options.pod.vm };
+    const { cluster, pod } = options;
+    const ref = { namespace: pod.namespace, name: pod.vm };
+    const log = (line: string): void => this.#log(line);
+    this.#api = new RunnerApi({ cluster, ref, log, signal: this.#stopping.signal });
     this.ended = new Promise((resolve) => {
       this.#finish = resolve;
     });
     this.#enqueue(() => this.#begin());
-    this.podChanged(options.pod);
+    this.podChanged(pod);
   }
 
   /** Rereads the mounted ConfigMap and Secret when the pod's annotations say that they changed. */
@@ -114,35 +102,20 @@ export class Runner {
   }
 
   async #begin(): Promise<void> {
-    const { cluster, adopt } = this.#options;
-    this.#vm = await this.#persistently(() => cluster.get(OPERATED_VMS, this.#ref));
+    this.#vm = await this.#api.readVm();
     if (this.#vm === undefined) return this.#finish('failed');
-    this.#state = initialRunnerState(runnerStatusOf(this.#vm, new Date()), adopt);
+    this.#state = initialRunnerState(runnerStatusOf(this.#vm, new Date()), this.#options.adopt);
   }
 
   async #reread(): Promise<void> {
-    const { cluster } = this.#options;
-    const read = await this.#persistently(async () => {
-      const selection = { namespace: this.#ref.namespace, labelSelector: this.#secretSelector() };
-      const [map, secrets] = await Promise.all([
-        cluster.get(CONFIG_MAPS, this.#ref),
-        cluster.list(SECRETS, selection),
-      ]);
-      return { text: map.text, secret: oldestSecret(secrets.items) };
-    });
-    if (read === undefined) return;
-    const secret = read.secret && { password: read.secret.password, expiry: read.secret.expiry };
-    const mounted = { text: read.text, secret: JSON.stringify(secret ?? {}) };
-    if (mounted.text === this.#mounted?.text && mounted.secret === this.#mounted.secret) return;
+    const mounts = await this.#api.readMounts();
+    const mounted = JSON.stringify(mounts);
+    if (mounts === undefined || mounted === this.#mounted) return;
     this.#mounted = mounted;
-    await this.#configure(read.text, secret);
+    await this.#configure(mounts);
   }
 
-  #secretSelector(): string {
-    return `${DISPLAY_SECRETS_SELECTOR},${LABEL.instance}=${this.#ref.name}`;
-  }
-
-  async #configure(text: string, secret: DisplayPassword | undefined): Promise<void> {
+  async #configure({ text, secret }: RunnerMounts): Promise<void> {
     let config: RunnerConfig;
     try {
       config = parseRunnerConfig(text);
@@ -185,9 +158,9 @@ export class Runner {
   async #carryOut(effect: RunnerEffect): Promise<void> {
     switch (effect.type) {
       case 'status':
-        return this.#writeStatus(effect.patch);
+        return this.#api.writeStatus(effect.patch);
       case 'event':
-        return this.#writeEvent(effect);
+        return this.#vm && this.#api.writeEvent(this.#vm, effect);
       case 'start':
         return this.#start(effect.config);
       case 'adopt':
@@ -247,12 +220,13 @@ export class Runner {
   readonly #onEvent = (event: MachineEvent): void => this.#input({ type: 'machine', event });
 
   async #machineSpec(config: RunnerConfig): Promise<MachineSpec> {
+    const { pod, machineFolder } = this.#options;
     const uid = this.#vm?.uid ?? '';
     return {
-      name: this.#ref.name,
-      namespace: this.#ref.namespace,
+      name: pod.vm,
+      namespace: pod.namespace,
       uid,
-      directory: await this.#options.machineFolder(uid),
+      directory: await machineFolder(uid),
       maximumCpus: config.maximumCpus,
       currentCpus: config.currentCpus,
       maximumRamBytes: config.maximumRamBytes,
@@ -296,7 +270,7 @@ export class Runner {
     clearTimeout(this.#timers.get(timer));
     this.#timers.set(
       timer,
-      setTimeout(() => this.#input({ type: 'timer', timer }), afterMs),
+      setTimeout(() => this.#input({ type: 'timer', timer }), Math.min(afterMs, LONGEST_TIMER_MS)),
     );
   }
 
@@ -305,43 +279,9 @@ export class Runner {
     this.#timers.clear();
   }
 
-  async #writeStatus(status: StatusPatch): Promise<void> {
-    const { cluster } = this.#options;
-    const patch = { type: 'merge', body: { status } } as const;
-    await this.#persistently(() => cluster.patch(OPERATED_VMS, this.#ref, patch, { subresource: 'status' }));
-  }
-
-  async #writeEvent(event: RunnerEvent): Promise<void> {
-    const vm = this.#vm;
-    if (vm === undefined) return;
-    const object = eventObject(vm, event, new Date());
-    await this.#persistently(() => this.#options.cluster.create(EVENTS, vm.namespace, object));
-  }
-
-  /** Tries again until the server answers; undefined when it refuses for good, or the runner ends. */
-  async #persistently<T>(call: () => Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#stopping;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        return await call();
-      } catch (error) {
-        if (isStatus(error, 404)) return undefined;
-        this.#log(`the API server: ${messageOf(error)}`);
-        if (isRefusal(error)) return undefined;
-        await pause(backoff(attempt), signal);
-      }
-    }
-    return undefined;
-  }
-
   #log(line: string): void {
     this.#options.log.append(line, new Date());
   }
-}
-
-/** An answer that does not change by asking again. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof ApiError && error.status.code < 500 && ![409, 429].includes(error.status.code);
 }
 
 /** Rejects when the promise takes longer; what it does goes on. */
