@@ -15,7 +15,12 @@ function loadOptions(root: string, vmop: VmopRun): Interfaces.Options {
   // The user's theme is not read: vmop colours by roles of its own.
   process.env['VMOP_DISABLE_THEME'] ??= '1';
   const { name, version, description, oclif } = packageJson;
-  const pjson: Interfaces.PJSON = { name, version, description, oclif: { ...oclif, topicSeparator: ' ', commands: '' } };
+  const pjson: Interfaces.PJSON = {
+    name,
+    version,
+    description,
+    oclif: { ...oclif, topicSeparator: ' ', commands: '' },
+  };
   const plugin = memoryPlugin(root, pjson, manifest, COMMANDS);
   setRun(plugin, vmop);
   return { root, pjson, plugins: new Map([[plugin.name, plugin]]) };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DISPLAY_SECRETS } from '../../src/lib/console/secret/display-secret.ts';
 import { startApiProxy } from './api-proxy.ts';
 import { assertGolden } from './golden.ts';
 import { commandSuite, field } from './suite.ts';
@@ -55,6 +56,26 @@ test('a stopped VM that holds a mistake, seen by somebody who may nothing', asyn
   const { code, stdout } = await run('show plain', { user: 'bob' });
   assert.equal(code, 0);
   assertGolden('show-plain.txt', stdout);
+});
+
+test('the end of the password is told as `secret show` tells it', async () => {
+  const secret = { namespace: 'default', name: 'rich-display-secret' };
+  for (const [expiry, json, text] of [
+    ['4000000000', '2096-10-02T07:06:40Z', 'valid until 2096-10-02T07:06:40Z'],
+    ['+60', '+60', 'valid for 1m from each start of the VM'],
+    [
+      '2096-10-02T07:06:40Z',
+      '2096-10-02T07:06:40Z',
+      'expired: "2096-10-02T07:06:40Z" is no expiry that QEMU knows',
+    ],
+  ]) {
+    const data = { 'password-expiry': Buffer.from(expiry ?? '').toString('base64') };
+    await suite.sandbox.admin.patch(DISPLAY_SECRETS, secret, { type: 'merge', body: { data } });
+    const shown = await run('show rich --json');
+    assert.equal(field(shown.json(), 'password', 'expiry'), json);
+    assert.ok((await run('show rich')).stdout.includes(`Password:    in rich-display-secret, ${text}\n`));
+    assert.ok((await run('secret show rich')).stdout.includes(`rich-display-secret, ${text}\n`));
+  }
 });
 
 test('what keeps a VM from running is said', async () => {
