@@ -147,9 +147,11 @@ async function printOutcomes<R extends object>(
     );
   } else {
     await context.print<object>(
-      outcomes.map((outcome) =>
-        'result' in outcome ? outcome.result : { ...outcome.ref, error: outcome.error.toJSON() },
-      ),
+      outcomes.map((outcome) => {
+        if ('result' in outcome) return outcome.result;
+        const { name, namespace } = outcome.ref;
+        return { name, namespace, error: outcome.error.toJSON() };
+      }),
       { text: () => '', name: nameOf },
     );
   }
