@@ -30,6 +30,8 @@ export interface ContextParts {
   sandboxKubeconfig: (env: Runtime['env']) => string | undefined;
 }
 
+const AFTERWARDS_MS = 5000;
+
 /** The collaborators of one command, each built when it is first asked for. */
 export class Context {
   readonly runtime: Runtime;
@@ -38,6 +40,7 @@ export class Context {
   readonly #parts: ContextParts;
   #kubeconfig: Kubeconfig | undefined;
   #cluster: Cluster | undefined;
+  #afterwards: Cluster | undefined;
   #settings: Promise<Settings> | undefined;
   readonly #subjects = new Map<string | undefined, Promise<Subject>>();
 
@@ -54,7 +57,17 @@ export class Context {
   }
 
   get cluster(): Cluster {
-    if (this.#cluster) return this.#cluster;
+    this.#cluster ??= this.#openCluster({ signal: this.signal });
+    return this.#cluster;
+  }
+
+  /** For what has to be undone even after the signal, which ends every call of `cluster`; each call has 5 s. */
+  get afterwards(): Cluster {
+    this.#afterwards ??= this.#openCluster({ timeoutMs: AFTERWARDS_MS });
+    return this.#afterwards;
+  }
+
+  #openCluster(limits: { signal?: AbortSignal; timeoutMs?: number }): Cluster {
     const { options, version } = this.#parts;
     if (options.as === undefined && options['as-group'] !== undefined) {
       throw new VmopError(
@@ -63,13 +76,12 @@ export class Context {
       );
     }
     const impersonate = { user: options.as, groups: options['as-group'] };
-    this.#cluster = openCluster(this.#loadKubeconfig(), {
+    return openCluster(this.#loadKubeconfig(), {
       userAgent: `vmop/${version}`,
       timeoutMs: Math.min(parseDuration(options['request-timeout']), 2 ** 31 - 1),
       impersonate,
-      signal: this.signal,
+      ...limits,
     });
-    return this.#cluster;
   }
 
   /** `-n`, else the kubeconfig's context. */
@@ -110,6 +122,7 @@ export class Context {
 
   close(): void {
     this.#cluster?.close();
+    this.#afterwards?.close();
     this.terminal.close();
   }
 

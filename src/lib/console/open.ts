@@ -38,11 +38,11 @@ export async function openInViewer(
   hooks: ConsoleHooks,
 ): Promise<ConsoleSession> {
   const { vm, endpoint, password } = prepared;
-  const { signal, me, pool } = request;
+  const { signal, me } = request;
   let burning: Promise<void> | undefined;
   const burn = (): void => {
     // Only what was made for this session: a password that was there before may be somebody's.
-    if (password.kind === 'written') burning ??= burnPassword(cluster, vm, pool, password.password, hooks);
+    if (password.kind === 'written') burning ??= burnPassword(vm, password.password, request, hooks);
   };
   const rules: SessionRules = {
     me,

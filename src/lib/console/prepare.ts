@@ -49,6 +49,8 @@ export interface ConsoleRequest {
   confirmMs: number;
   preflightMs: number;
   signal: AbortSignal;
+  /** The same cluster, to end the password with: the signal does not end its calls, short time-outs do. */
+  afterwards: Cluster;
 }
 
 /** A console that a viewer can be pointed at. */
@@ -187,7 +189,7 @@ async function preparePassword(
     return password;
   } catch (error) {
     // A password that nobody will use does not stay valid.
-    if (written !== undefined) await burnPassword(cluster, vm, request.pool, written, hooks);
+    if (written !== undefined) await burnPassword(vm, written, request, hooks);
     throw error;
   }
 }
@@ -199,15 +201,14 @@ const BURN_MS = 5_000;
  * by its own validity. Never rejects: it is the last thing done, and a failure leaves what the validity bounds anyway.
  */
 export async function burnPassword(
-  cluster: Cluster,
   vm: Vm,
-  pool: VmPool | undefined,
   password: string,
+  { afterwards, pool }: Pick<ConsoleRequest, 'afterwards' | 'pool'>,
   hooks: Pick<ConsoleHooks, 'onDetail'>,
 ): Promise<void> {
   try {
     // Asked anew: who is logged in may have changed since.
-    const current = await cluster.get(VMS, refOf(vm));
+    const current = await afterwards.get(VMS, refOf(vm));
     if (secretWriteDisturbance(current, pool) !== undefined) {
       hooks.onDetail(
         'the display password is left to its own validity: ending it now would log somebody out',
@@ -215,7 +216,10 @@ export async function burnPassword(
       return;
     }
     const signal = AbortSignal.timeout(BURN_MS);
-    const { kind } = await setPasswordExpiry(cluster, refOf(vm), 'now', { signal, ofPassword: password });
+    const { kind } = await setPasswordExpiry(afterwards, refOf(vm), 'now', {
+      signal,
+      ofPassword: password,
+    });
     if (kind === 'written') hooks.onDetail('the display password was ended');
   } catch (error) {
     hooks.onDetail(`the display password could not be ended: ${messageOf(error)}`);

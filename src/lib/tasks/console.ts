@@ -110,6 +110,7 @@ export async function runConsole(
       confirmMs: Math.min(timeoutMs, CONFIRM_MS),
       preflightMs: PREFLIGHT_MS,
       signal: context.signal,
+      afterwards: context.afterwards,
     };
     const prepared = await prepareConsole(cluster, vm, request, hooks);
     const look = { title: flags.title ?? vm.name, fullScreen: flags['full-screen'] === true };
