@@ -65,7 +65,7 @@ export function subjectOf(standing: Standing, settings: Settings, userName: stri
   const { roles = {} } = settings;
   return {
     name: userName ?? settings.userName ?? standing.username,
-    roles: standing.groups.map((group) => roles[group] ?? group),
+    roles: standing.groups.map((group) => (Object.hasOwn(roles, group) ? roles[group] : undefined) ?? group),
     administrator: standing.administrator,
   };
 }

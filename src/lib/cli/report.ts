@@ -1,4 +1,5 @@
 import { messageOf, VmopError, type ErrorCode } from '../errors.ts';
+import { renderJson } from '../output/json.ts';
 
 /** Everything was told already; only the exit code is left to say. */
 export class AlreadyTold extends VmopError {
@@ -65,8 +66,7 @@ export function reportError(
   { json, debug }: { json: boolean; debug: boolean },
 ): ErrorReport {
   const stack = debug ? `${stackOf(error)}\n` : '';
-  if (json)
-    return { stdout: `${JSON.stringify({ error }, undefined, 2)}\n`, stderr: stack, code: error.code };
+  if (json) return { stdout: renderJson({ error }), stderr: stack, code: error.code };
   const hint = error.hint === undefined ? '' : `  ${error.hint}\n`;
   return { stdout: '', stderr: `error: ${error.message}\n${hint}${stack}`, code: error.code };
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { asObject, isObject } from '../cluster/parse.ts';
-import { VmopError } from '../errors.ts';
+import { isObject } from '../cluster/parse.ts';
+import { messageOf, VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
 import { configFolder } from './paths.ts';
 
@@ -57,7 +57,7 @@ const PARSERS: Parsers = {
   roles: { wants: 'a map from group to role', parse: map },
 };
 
-const isKey = (key: string): key is keyof Settings => key in PARSERS;
+const isKey = (key: string): key is keyof Settings => Object.hasOwn(PARSERS, key);
 
 /** Puts one key of the file into `settings`; false when its value does not fit. */
 function assign(settings: Settings, key: keyof Settings, value: unknown): boolean {
@@ -74,44 +74,64 @@ export async function loadSettings(
   { env, platform }: Pick<Runtime, 'env' | 'platform'>,
   context: string,
 ): Promise<Settings> {
-  const file = env['VMOP_CONFIG'] || path.join(configFolder(env, platform), 'config.yaml');
-  if (!existsSync(file)) return {};
-  return parseSettings(file, readFileSync(file, 'utf8'), context);
+  const named = env['VMOP_CONFIG'] || undefined;
+  const file = named ?? path.join(configFolder(env, platform), 'config.yaml');
+  if (named === undefined && !existsSync(file)) return {};
+  return parseSettings(file, readText(file), context);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new VmopError('usage', `the configuration ${file} cannot be read: ${messageOf(error)}`, {
+      hint: 'README.md says where it is looked for, and what it may hold',
+      cause: error,
+    });
+  }
 }
 
 export async function parseSettings(file: string, source: string, context: string): Promise<Settings> {
-  const { LineCounter, parseDocument } = await import('yaml');
+  const { isMap, LineCounter, parseDocument } = await import('yaml');
   const lineCounter = new LineCounter();
   const document = parseDocument(source, { lineCounter });
-  const [syntax] = document.errors;
-  const fail = (keys: string[], problem: string): VmopError => {
-    const node: unknown = keys.length > 0 ? document.getIn(keys, true) : undefined;
-    const range = isObject(node) && Array.isArray(node['range']) ? Number(node['range'][0]) : 0;
-    const { line } = lineCounter.linePos(syntax?.pos[0] ?? range);
-    return new VmopError('usage', `${file}:${line}: ${problem}`, {
+  const fail = (offset: number, problem: string): VmopError =>
+    new VmopError('usage', `${file}:${lineCounter.linePos(offset).line}: ${problem}`, {
       hint: 'README.md lists the keys of config.yaml',
     });
+  /** At the line of the key that the path ends with. */
+  const failAt = (keys: string[], problem: string): VmopError => {
+    const parent: unknown = document.getIn(keys.slice(0, -1), true);
+    const pair = isMap(parent) ? parent.items.find(({ key }) => String(key) === keys.at(-1)) : undefined;
+    const key: unknown = pair?.key;
+    return fail(isObject(key) && Array.isArray(key['range']) ? Number(key['range'][0]) : 0, problem);
   };
-  if (syntax) throw fail([], syntax.message.split('\n')[0] ?? 'not YAML');
-  const root: unknown = document.toJS() ?? {};
-  if (!isObject(root)) throw fail([], 'the file must be a map of keys');
   const settings: Settings = {};
   const read = (section: Record<string, unknown>, keys: string[]): void => {
     for (const [key, value] of Object.entries(section)) {
-      const where = [...keys, key];
       if (keys.length === 0 && key === 'contexts') continue;
+      const where = [...keys, key];
+      const name = where.join('.');
       if (!isKey(key))
-        throw fail(where, `unknown key ${where.join('.')}; known are ${Object.keys(PARSERS).join(', ')}`);
-      if (!assign(settings, key, value))
-        throw fail(where, `${where.join('.')} must be ${PARSERS[key].wants}`);
+        throw failAt(where, `unknown key ${name}; known are ${Object.keys(PARSERS).join(', ')}`);
+      if (!assign(settings, key, value)) throw failAt(where, `${name} must be ${PARSERS[key].wants}`);
     }
   };
+  const [syntax] = document.errors;
+  if (syntax) throw fail(syntax.pos[0], syntax.message.split('\n')[0] ?? 'not YAML');
+  let root: unknown;
+  try {
+    root = document.toJS() ?? {};
+  } catch (error) {
+    // An alias that names nothing, or far too many of them.
+    throw fail(source.indexOf('*'), messageOf(error));
+  }
+  if (!isObject(root)) throw fail(0, 'the file must be a map of keys');
   read(root, []);
   const contexts = root['contexts'] ?? {};
-  if (!isObject(contexts)) throw fail(['contexts'], 'contexts must be a map from context to its keys');
-  if (contexts[context] !== undefined) {
-    if (!isObject(contexts[context])) throw fail(['contexts', context], `contexts.${context} must be a map`);
-    read(asObject(contexts[context]), ['contexts', context]);
-  }
+  if (!isObject(contexts)) throw failAt(['contexts'], 'contexts must be a map from context to its keys');
+  const section = (Object.hasOwn(contexts, context) ? contexts[context] : undefined) ?? {};
+  if (!isObject(section)) throw failAt(['contexts', context], `contexts.${context} must be a map`);
+  read(section, ['contexts', context]);
   return settings;
 }

@@ -71,7 +71,7 @@ function parseOwner(value: unknown): OwnerReference {
   };
 }
 
-export function parseMeta(value: unknown): ObjectMeta {
+function parseMeta(value: unknown): ObjectMeta {
   const meta = asObject(value);
   const parsed: ObjectMeta = { name: asString(meta['name']) ?? '' };
   for (const key of [

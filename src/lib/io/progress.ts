@@ -27,7 +27,7 @@ export interface ProgressState {
 }
 
 /** The moving lines: the rows, as many as fit, and the step last. */
-export function progressFrame(state: ProgressState, { columns, rows }: ScreenSize, paint: Paint): string[] {
+function progressFrame(state: ProgressState, { columns, rows }: ScreenSize, paint: Paint): string[] {
   const spinner = SPINNER[state.turn % SPINNER.length] ?? '';
   const entries = [...state.rows];
   const room = Math.max(1, rows - 3);

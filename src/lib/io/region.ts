@@ -28,7 +28,7 @@ const CLEAR_BELOW = '\x1b[J';
 const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 
-export function screenSize(stream: OutputStream): ScreenSize {
+function screenSize(stream: OutputStream): ScreenSize {
   return { columns: stream.columns || 80, rows: stream.rows || 24 };
 }
 

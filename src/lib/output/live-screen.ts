@@ -7,7 +7,7 @@ import { layoutTable, type Column } from './table.ts';
 const REFRESH_MS = 1000;
 
 /** The table as far as it fits on a screen, each line within its width. */
-export function liveFrame<Row>(
+function liveFrame<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   size: { columns: number; rows: number },

@@ -27,7 +27,7 @@ export interface DaemonOptions {
 }
 
 /** What guests get to power down when the sandbox stops. */
-export const STOP_SECONDS = 5;
+const STOP_SECONDS = 5;
 
 /**
  * The sandbox's process: API, operator and driver until the signal aborts; then it ends the machines. Tells whoever

@@ -81,7 +81,7 @@ async function removeStale(file: string, own: string, stale: string): Promise<vo
 }
 
 /** A process as it was written to a file. */
-export function parseIdentity(text: string): ProcessIdentity | undefined {
+function parseIdentity(text: string): ProcessIdentity | undefined {
   const value = asObject(parseJson(text));
   const pid = asInteger(value['pid']);
   const started = asString(value['started']);

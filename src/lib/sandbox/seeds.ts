@@ -8,7 +8,7 @@ export const SEED_NAMES = ['desktop-1', 'desktop-2', 'desktop-3'] as const;
 const POOL = 'desktops';
 
 /** The VMs that a new sandbox has, one SPICE port for each, with permissions for the person who started it. */
-export function seedVms(person: string, ports: readonly number[]): JsonObject[] {
+function seedVms(person: string, ports: readonly number[]): JsonObject[] {
   const settings: JsonObject[] = [
     { permissions: [{ user: person, may: ['*'] }] },
     { pools: [POOL], permissions: [{ user: person, may: ['start', 'stop', 'reset', 'accessConsole'] }] },
@@ -37,7 +37,7 @@ export function seedVms(person: string, ports: readonly number[]): JsonObject[] 
   }));
 }
 
-export function seedPool(person: string): JsonObject {
+function seedPool(person: string): JsonObject {
   const permissions = [{ user: person, may: ['*'] }, { role: 'staff' }];
   return { metadata: { name: POOL }, spec: { retention: 'PT1H', loginOnAssignment: true, permissions } };
 }
@@ -55,7 +55,7 @@ export async function createSeeds(cluster: Cluster, person: string): Promise<voi
 }
 
 /** Ports of loopback that nobody listens on now. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   try {
     return await Promise.all(

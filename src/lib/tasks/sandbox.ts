@@ -52,7 +52,9 @@ export const SANDBOX_VIEW: TextView<SandboxInfo> = { text: sandboxText, name: (i
 const STOPPED_VIEW: TextView<StoppedSandbox> = { text: stoppedText, name: (stopped) => stopped.folder };
 
 function stoppedText({ wasRunning, wasKilled, purged }: StoppedSandbox): string {
-  const remains = wasKilled ? 'the sandbox had been killed; what it left has ended' : 'no sandbox was running';
+  const remains = wasKilled
+    ? 'the sandbox had been killed; what it left has ended'
+    : 'no sandbox was running';
   const ended = wasRunning ? 'the sandbox has ended' : remains;
   return `${ended}${purged ? ', and its state is gone' : ''}\n`;
 }

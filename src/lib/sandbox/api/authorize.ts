@@ -15,7 +15,7 @@ export interface PolicyRule {
   namespaces?: string[];
 }
 
-export const MASTERS = 'system:masters';
+const MASTERS = 'system:masters';
 export const AUTHENTICATED = 'system:authenticated';
 
 /** What holds whatever the options say. */
@@ -36,7 +36,7 @@ const BASE_RULES: readonly PolicyRule[] = [
 ];
 
 /** Paths that everybody may read who is somebody. */
-export const DISCOVERY_PATHS = ['/api', '/api/*', '/apis', '/apis/*', '/openapi', '/openapi/*', '/version'];
+const DISCOVERY_PATHS = ['/api', '/api/*', '/apis', '/apis/*', '/openapi', '/openapi/*', '/version'];
 /** Paths that nobody needs a token for. */
 export const PUBLIC_PATHS = ['/healthz', '/livez', '/readyz', '/version'];
 

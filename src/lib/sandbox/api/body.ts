@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { decodeProtobuf, PROTOBUF_TYPE } from './protobuf.ts';
 import { badRequest, bodyTooLarge, unsupportedMediaType } from './status.ts';
 
-export const JSON_TYPE = 'application/json';
-export const YAML_TYPE = 'application/yaml';
+const JSON_TYPE = 'application/json';
+const YAML_TYPE = 'application/yaml';
 
 /** The media type of a request's body without parameters; `undefined` where none is named. */
 export function mediaType(request: IncomingMessage): string | undefined {

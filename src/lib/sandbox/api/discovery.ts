@@ -4,7 +4,7 @@ import { REVIEWS } from './reviews.ts';
 import { openapiV2, openapiV3, openapiV3Index } from './openapi.ts';
 
 /** The Kubernetes version whose behaviour is followed; kubectl compares it with its own. */
-export const KUBERNETES_VERSION = { major: '1', minor: '35', gitVersion: 'v1.35.0+vmop-sandbox' };
+const KUBERNETES_VERSION = { major: '1', minor: '35', gitVersion: 'v1.35.0+vmop-sandbox' };
 
 /** The document at a path that is no resource; undefined where there is none. */
 export function discoveryDocument(path: string): JsonObject | undefined {

@@ -11,7 +11,7 @@ export function startExpiry(context: ApiContext): () => void {
   return () => clearInterval(timer);
 }
 
-export function removeExpired({ store, now }: ApiContext): void {
+function removeExpired({ store, now }: ApiContext): void {
   for (const { collection, lifetimeSeconds } of KINDS) {
     if (lifetimeSeconds === undefined) continue;
     const oldest = now().getTime() - lifetimeSeconds * 1000;

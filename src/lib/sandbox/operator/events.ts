@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { JsonObject } from '../../cluster/types.ts';
 import { GROUP, VERSION, type Vm } from '../../vm/types.ts';
 
-export const RUNNER_CONTROLLER = 'vmoperator.jdrupes.org/vm-runner';
+const RUNNER_CONTROLLER = 'vmoperator.jdrupes.org/vm-runner';
 
 export interface RunnerEvent {
   action: string;

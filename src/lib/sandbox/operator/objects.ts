@@ -3,7 +3,7 @@ import { CONDITIONS, GROUP, VERSION, type ConditionType, type Vm } from '../../v
 import { CM_VERSION, DISPLAY_SECRET, DP_VERSION, LABEL, REVISION, RUNNER } from './resources.ts';
 
 /** The node that a sandbox's pods are on: this machine. */
-export const NODE_NAME = 'sandbox';
+const NODE_NAME = 'sandbox';
 export const RUNNER_VERSION = 'vmop-sandbox';
 const HOST_ADDRESS = '127.0.0.1';
 /** What the runner needs to tidy up after the guest has used up its powerdownTimeout. */
@@ -62,7 +62,7 @@ export interface MountedVersions {
   secret?: string | undefined;
 }
 
-export function mountAnnotations({ revision, configMap, secret }: MountedVersions): Record<string, string> {
+function mountAnnotations({ revision, configMap, secret }: MountedVersions): Record<string, string> {
   return {
     [REVISION]: revision,
     [CM_VERSION]: configMap,
