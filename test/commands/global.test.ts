@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
@@ -260,6 +260,11 @@ test('what the API server says of me is remembered for minutes, and for nobody e
     assert.equal(reviews(), 6, 'a time to come is not believed');
     await run(`start a1 never --no-wait --dry-run --server ${proxy.url}`, { user: 'alice' });
     assert.equal(reviews(), 8, 'asked once for several VMs');
+    const folder = path.join(suite.sandbox.folder, '.cache/vmop/standing');
+    for (const name of await readdir(folder)) {
+      assert.match(name, /^[0-9a-f]{32}\.json$/);
+      assert.equal((await stat(path.join(folder, name))).mode & 0o777, 0o600);
+    }
   } finally {
     await proxy.close();
   }

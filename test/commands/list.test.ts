@@ -131,6 +131,26 @@ test('what the API server refuses is told in its words', async () => {
   assert.match(stderr, /^error: .*a=b=c/);
 });
 
+test('who may not list the VMs is told so: 4', async () => {
+  const proxy = await startApiProxy({
+    kubeconfig: suite.sandbox.kubeconfig,
+    meet: (_method, path) =>
+      path.includes('/vms') ? { status: 403, body: { message: 'vms is forbidden' } } : undefined,
+  });
+  try {
+    for (const line of ['list', 'list -w', 'start --all', 'show', 'secret show a1']) {
+      const { code, stdout, stderr } = await run(`${line} --server ${proxy.url}`);
+      assert.deepEqual([line, code, stdout], [line, 4, '']);
+      assert.equal(
+        stderr,
+        'error: vms is forbidden\n  ask an administrator of the namespace for this permission\n',
+      );
+    }
+  } finally {
+    await proxy.close();
+  }
+});
+
 test('-w in a pipe prints a line per change that shows, and ends with 130 when interrupted', async () => {
   const process = start('list -w -l team', { user: 'alice' });
   await process.shows('s1 ');
@@ -154,6 +174,16 @@ test('-w in a pipe prints a line per change that shows, and ends with 130 when i
   ]);
   assertNothingLeft(process);
   await suite.sandbox.patchSpec('a1', { permissions: [{ user: 'alice', may: ['start', 'accessConsole'] }] });
+});
+
+test('-w follows assignments from pools', async () => {
+  const process = start('list -w -o name', { user: 'alice' });
+  await process.shows('vm/s1');
+  await suite.sandbox.patchStatus('b1', { assignment: { pool: 'desks', user: 'alice' } });
+  await process.shows('vm/b1');
+  process.runtime.interrupt('SIGINT');
+  assert.equal((await process.ended).stdout, 'vm/a1\nvm/p1\nvm/s1\nvm/b1\n');
+  await suite.sandbox.patchStatus('b1', { assignment: null });
 });
 
 test('-w -o json prints a line of JSON per change', async () => {

@@ -177,6 +177,14 @@ test('a pool that logs in its own user wins, and says so', async () => {
   assert.equal((await run('login plain1 -u bob')).code, 0);
 });
 
+test('who may not use the console may not say who sits there: 4', async () => {
+  for (const line of ['login a1 -u bob', 'logout a1', 'login a1 -u bob --dry-run', 'logout a1 --no-wait']) {
+    const { code, stderr } = await run(line, { user: 'bob' });
+    assert.deepEqual([line, code], [line, 4]);
+    assert.match(stderr, /^error: bob does not hold the permission accessConsole on a1\n/m);
+  }
+});
+
 test('several VMs: all are tried and all are told', async () => {
   const { code, stdout, stderr } = await run('login a1 a2 refuses nope -u dave');
   assert.equal(code, 1);

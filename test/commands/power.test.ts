@@ -47,6 +47,9 @@ const isPhase =
     phaseOf(vm) === phase;
 const get = (name: string): Promise<Vm> => suite.sandbox.admin.get(VMS, { namespace: 'default', name });
 
+const isTerminating = ({ status }: Vm): boolean =>
+  status.conditions.some(({ type, reason }) => type === 'Running' && reason === 'VmTerminating');
+
 /** Running, with somebody at its console. */
 async function connect(name: string): Promise<void> {
   const { sandbox } = suite;
@@ -305,6 +308,17 @@ test('a signal ends the waiting, not the wish', async () => {
       assert.equal((await get('never')).spec.state, 'Running');
       await run('stop never');
     }
+  }
+  for (const verb of ['stop', 'restart']) {
+    await run('start stubborn');
+    const process = start(`${verb} stubborn`, { terminal: true });
+    await suite.sandbox.waitFor('stubborn', wanted('Stopped'));
+    process.runtime.interrupt('SIGINT');
+    assert.equal((await process.ended).code, 130);
+    assertNothingLeft(process);
+    assert.equal((await get('stubborn')).spec.state, 'Stopped');
+    await suite.sandbox.waitFor('stubborn', isTerminating);
+    await run('stop stubborn --force');
   }
   const json = start('restart stubborn a1 --json');
   await suite.sandbox.waitFor('a1', wanted('Running'));

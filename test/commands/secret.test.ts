@@ -348,6 +348,16 @@ test('times are those of the API server, whatever the clock here says', async ()
   }
 });
 
+test('who may not use the console may not change its password: 4', async () => {
+  const { resourceVersion } = await secretOf('a1');
+  for (const verb of ['rotate', 'set', 'expire']) {
+    const { code, stderr } = await run(`secret ${verb} a1`, { user: 'bob', input: `${MY_OWN}\n` });
+    assert.deepEqual([verb, code], [verb, 4]);
+    assert.match(stderr, /^error: bob does not hold the permission accessConsole on a1\n/m);
+  }
+  assert.equal((await secretOf('a1')).resourceVersion, resourceVersion);
+});
+
 test('several VMs: all are tried and all are told', async () => {
   const { code, stdout, stderr } = await run('secret rotate a1 never nope open');
   assert.equal(code, 1);
