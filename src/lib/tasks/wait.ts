@@ -48,9 +48,12 @@ export function parseFor(text: string): RawCondition {
   });
 }
 
+/** The path ends with the first `}` that `=` or nothing follows; a bare one at the first `=` outside of brackets. */
+const JSONPATH_FOR = /^jsonpath=(?:\{(?<braced>.*?)\}|(?<bare>(?:\[[^\]]*\]|[^=[])*))(?:=(?<value>.*))?$/s;
+
 /** `jsonpath={.path}=value`, or without a value: until there is any. */
 function parseJsonPathFor(text: string): RawCondition | undefined {
-  const match = /^jsonpath=(?:\{(?<braced>.*)\}|(?<bare>[^=]*))(?:=(?<value>.*))?$/.exec(text);
+  const match = JSONPATH_FOR.exec(text);
   const path = match?.groups?.['braced'] ?? match?.groups?.['bare'];
   if (path === undefined || path === '') return undefined;
   const template = parseJsonPathTemplate(`{${path}}`);
