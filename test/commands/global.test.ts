@@ -164,6 +164,15 @@ test('a server that never answers is 7 after --request-timeout', async () => {
   }
 });
 
+test('a --request-timeout of 0 is none', async () => {
+  assert.equal((await run('list --request-timeout 0')).code, 0);
+});
+
+test('--as without a name is no way to act as oneself', async () => {
+  const { code, stderr } = await run(['list', '--as', '']);
+  assert.deepEqual([code, stderr], [2, 'error: --as needs the name of a user\n']);
+});
+
 test('a signal ends a command that waits for a server that never answers', async () => {
   const proxy = await silent();
   try {

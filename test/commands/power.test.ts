@@ -103,7 +103,7 @@ test('of several all are tried and all are told; one failure makes it 1', async 
 test('the result of one VM in all formats', async () => {
   const json = await run('start a1 --json');
   assertGolden('start.json', json.stdout);
-  assert.equal((await run('start a1 -o name')).stdout, 'vm/a1\n');
+  assert.equal((await run('start a1 nope -o name')).stdout, 'vm/a1\n');
   assert.equal((await run(['start', 'a1', '-o', 'jsonpath={.state} {.changed}'])).stdout, 'running false');
   assertGolden('stop.yaml', (await run('stop a1 -o yaml')).stdout);
 });
@@ -119,6 +119,13 @@ test('--all means those on which one holds the permission, --selector those with
   const none = await run('reset -l team=red');
   assert.equal(none.code, 3);
   assert.match(none.stderr, /no VM in namespace "default" is selected on which you hold reset/);
+});
+
+test('an empty selector, as of an unset variable, means no VM at all', async () => {
+  for (const selector of ['', ' ']) {
+    const { code, stderr } = await run(['stop', '-l', selector]);
+    assert.deepEqual([code, stderr], [2, 'error: the selector is empty\n  for every VM: --all\n']);
+  }
 });
 
 test('what is chosen must be clear', async () => {

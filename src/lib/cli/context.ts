@@ -69,6 +69,7 @@ export class Context {
 
   #openCluster(limits: { signal?: AbortSignal; timeoutMs?: number }): Cluster {
     const { options, version } = this.#parts;
+    if (options.as === '') throw new VmopError('usage', '--as needs the name of a user');
     if (options.as === undefined && options['as-group'] !== undefined) {
       throw new VmopError(
         'usage',
@@ -78,7 +79,7 @@ export class Context {
     const impersonate = { user: options.as, groups: options['as-group'] };
     return openCluster(this.#loadKubeconfig(), {
       userAgent: `vmop/${version}`,
-      timeoutMs: Math.min(parseDuration(options['request-timeout']), 2 ** 31 - 1),
+      timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
       ...limits,
     });
@@ -146,4 +147,12 @@ export class Context {
     const user = this.#loadKubeconfig().config.getCurrentUser();
     return JSON.stringify([user, options.as ?? null, options['as-group'] ?? []]);
   }
+}
+
+/** The longest time that Node's timers know, in milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Milliseconds; 0 is no limit, as in kubectl. */
+function parseRequestTimeout(text: string): number {
+  return Math.min(parseDuration(text) || LONGEST_MS, LONGEST_MS);
 }

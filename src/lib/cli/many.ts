@@ -140,7 +140,8 @@ async function printOutcomes<R extends object>(
     return;
   }
   const { kind } = context.format;
-  if (kind === 'table' || kind === 'wide') {
+  // Names are fed to other commands: those that failed are not among them.
+  if (kind === 'table' || kind === 'wide' || kind === 'name') {
     await context.print(
       outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.result] : [])),
       view,

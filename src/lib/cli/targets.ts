@@ -55,6 +55,10 @@ export async function resolveTargets(
         hint: 'add --all or --selector',
       });
     }
+    // An unset variable of a script must not mean every VM.
+    if (flags.selector?.trim() === '') {
+      throw new VmopError('usage', 'the selector is empty', { hint: 'for every VM: --all' });
+    }
     return { targets: await selectVms(context, flags, permission), several: true };
   }
   const chosen = names.length > 0 ? names : [await chooseVm(context)];
