@@ -204,7 +204,12 @@ export class Manager {
     if (pod === undefined) return;
     // Not another pod of the same name.
     const metadata = { uid: pod.uid, annotations };
-    this.#pods.put(await this.#options.cluster.patch(PODS, pod, merge({ metadata }), { signal }));
+    try {
+      this.#pods.put(await this.#options.cluster.patch(PODS, pod, merge({ metadata }), { signal }));
+    } catch (error) {
+      // It has gone, or there is another one by now: the watch brings that.
+      if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
+    }
   }
 
   async #patchStatus(vm: OperatedVm, status: JsonObject, signal: AbortSignal): Promise<void> {
@@ -230,17 +235,16 @@ export class Manager {
   async #writeConfig(vm: OperatedVm, revision: string, text: string, signal: AbortSignal): Promise<void> {
     const { cluster } = this.#options;
     const object = configMapObject(vm, revision, text);
-    const patch = (): Promise<RunnerConfigMap> => cluster.patch(CONFIG_MAPS, vm, merge(object), { signal });
+    const patch = () => cluster.patch(CONFIG_MAPS, vm, merge(object), { signal });
+    const create = () => cluster.create(CONFIG_MAPS, vm.namespace, object, { signal });
+    const known = this.#configMaps.get(keyOf(vm)) !== undefined;
+    const [first, second] = known ? [patch, create] : [create, patch];
     try {
-      this.#configMaps.put(
-        this.#configMaps.get(keyOf(vm)) === undefined
-          ? await cluster.create(CONFIG_MAPS, vm.namespace, object, { signal })
-          : await patch(),
-      );
+      this.#configMaps.put(await first());
     } catch (error) {
-      // One that lacks the labels, so that the watch does not bring it.
-      if (!isStatus(error, 409)) throw error;
-      this.#configMaps.put(await patch());
+      // It has gone, or come, and the watch has not brought that yet.
+      if (!isStatus(error, known ? 404 : 409)) throw error;
+      this.#configMaps.put(await second());
     }
   }
 

@@ -60,9 +60,10 @@ export class RunnerApi {
     });
   }
 
-  async writeStatus(status: StatusPatch): Promise<void> {
+  /** Not that of another VM of the same name, made since. */
+  async writeStatus({ uid }: OperatedVm, status: StatusPatch): Promise<void> {
     const { cluster, ref } = this.#options;
-    const patch = { type: 'merge', body: { status } } as const;
+    const patch = { type: 'merge', body: { metadata: { uid }, status } } as const;
     await this.#persistently(() => cluster.patch(OPERATED_VMS, ref, patch, { subresource: 'status' }));
   }
 
@@ -90,5 +91,5 @@ export class RunnerApi {
 
 /** An answer that does not change by asking again. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof ApiError && error.status.code < 500 && ![409, 429].includes(error.status.code);
+  return error instanceof ApiError && error.status.code < 500 && error.status.code !== 429;
 }

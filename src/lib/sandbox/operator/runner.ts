@@ -158,7 +158,7 @@ export class Runner {
   async #carryOut(effect: RunnerEffect): Promise<void> {
     switch (effect.type) {
       case 'status':
-        return this.#api.writeStatus(effect.patch);
+        return this.#vm && this.#api.writeStatus(this.#vm, effect.patch);
       case 'event':
         return this.#vm && this.#api.writeEvent(this.#vm, effect);
       case 'start':
