@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test, type TestContext } from 'node:test';
+import { DISPLAY_SECRETS, type DisplaySecret } from '../../src/lib/console/secret/display-secret.ts';
+import type { SimulatedDriver } from '../../src/lib/sandbox/drivers/simulated.ts';
+import { VMS } from '../../src/lib/vm/parse.ts';
+import { isRunning } from '../../src/lib/vm/state.ts';
+import { CliHome, eventually, type CliRun } from '../helpers/cli-process.ts';
+import { startFaultProxy, type Fault } from '../helpers/fault-proxy.ts';
+import { startTestSandbox, type TestSandbox } from '../helpers/sandbox.ts';
+import { startFakeSpice, type FakeSpiceManner } from './fake-spice.ts';
+
+const NEVER_LISTENED_ON = 1;
+let home: CliHome;
+let sandbox: TestSandbox<SimulatedDriver>;
+
+before(async () => {
+  home = await CliHome.create({ DISPLAY: ':none' });
+  sandbox = await startTestSandbox();
+});
+after(async () => {
+  await sandbox.close();
+  await home.close();
+});
+
+/** Nobody is there whom a change of the password could log out: it can be ended at once. */
+const NOBODY = { 'sandbox.vmop/agent': 'absent' };
+
+/** A VM of a test's own that runs and whose password is settled. */
+async function runningVm(name: string, annotations: Record<string, string> = {}): Promise<string> {
+  await sandbox.addVm({ name, annotations, spec: { vm: { state: 'Running' } } });
+  await sandbox.waitFor(
+    name,
+    (vm) =>
+      isRunning(vm) && (vm.status.displayPasswordSerial ?? 0) > 0 && vm.status.runnerVersion !== undefined,
+  );
+  return name;
+}
+
+async function secretOf(vm: string): Promise<DisplaySecret> {
+  const { items } = await sandbox.admin.list(DISPLAY_SECRETS, { namespace: 'default' });
+  const secret = items.find(({ name }) => name.startsWith(`${vm}-`));
+  assert.ok(secret);
+  return secret;
+}
+
+async function vmop(args: string[], env: NodeJS.ProcessEnv = {}): Promise<CliRun> {
+  return await home.run(args, { KUBECONFIG: sandbox.kubeconfig, ...env });
+}
+
+async function fakeSpice(t: TestContext, manner: FakeSpiceManner): Promise<string[]> {
+  const server = await startFakeSpice(manner);
+  t.after(() => server.close());
+  return ['--host', '127.0.0.1', '--port', String(server.port)];
+}
+
+/** A program that vmop takes for remote-viewer. */
+async function fakeViewer(folder: string, script: string, mode = 0o755): Promise<string> {
+  const place = path.join(home.folder, folder);
+  await mkdir(place);
+  const file = path.join(place, 'remote-viewer');
+  await writeFile(file, script);
+  await chmod(file, mode);
+  return file;
+}
+
+function assertNoProcess(): Promise<unknown> {
+  return eventually('no process is left', async () =>
+    assert.deepEqual(
+      (await home.processes()).filter(({ args }) => !args.includes('console')),
+      [],
+    ),
+  );
+}
+
+describe('a SPICE port that is none is found before anything is changed', { concurrency: true }, () => {
+  const cases: [string, FakeSpiceManner | undefined, RegExp][] = [
+    ['silent', 'silent', /says nothing|does not answer/],
+    ['refused', undefined, /nothing accepts connections at 127\.0\.0\.1:1/],
+    ['closes', 'closes', /127\.0\.0\.1:\d+ hangs up at once/],
+    ['not-spice', 'http', /what answers at 127\.0\.0\.1:\d+ is no SPICE server/],
+  ];
+  for (const [name, manner, sentence] of cases) {
+    test(name, async (t) => {
+      const vm = await runningVm(name);
+      const { resourceVersion } = await secretOf(vm);
+      const place = manner
+        ? await fakeSpice(t, manner)
+        : ['--host', '127.0.0.1', '--port', String(NEVER_LISTENED_ON)];
+      const { code, stdout, stderr } = await vmop(['console', vm, '--file', '-', ...place]);
+      assert.equal(code, 9, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, sentence);
+      assert.equal((await secretOf(vm)).resourceVersion, resourceVersion);
+      const { status } = await sandbox.admin.get(VMS, { namespace: 'default', name: vm });
+      assert.equal(status.consoleUser, undefined);
+    });
+  }
+});
+
+describe('a viewer that cannot be used is told before anything is changed', { concurrency: true }, () => {
+  const unusable: [string, (folder: string) => Promise<string>, NodeJS.ProcessEnv, RegExp][] = [
+    ['missing', () => Promise.resolve('/nowhere/remote-viewer'), {}, /does not exist/],
+    ['not-executable', (folder) => fakeViewer(folder, '#!/bin/sh\n', 0o644), {}, /may not be executed/],
+    [
+      'no-display',
+      (folder) => fakeViewer(folder, '#!/bin/sh\n'),
+      { DISPLAY: undefined },
+      /no desktop to show it on/,
+    ],
+  ];
+  for (const [name, viewer, env, sentence] of unusable) {
+    test(name, async () => {
+      const vm = await runningVm(name);
+      const { resourceVersion } = await secretOf(vm);
+      const { code, stderr } = await vmop(['console', vm, '--viewer', await viewer(name)], env);
+      assert.equal(code, 9, stderr);
+      assert.match(stderr, sentence);
+      assert.equal((await secretOf(vm)).resourceVersion, resourceVersion);
+    });
+  }
+});
+
+describe('a viewer that fails is told, and its password ended', { concurrency: true }, () => {
+  const failing: [string, string, RegExp][] = [
+    ['dies', '#!/bin/sh\necho some reason >&2\nexit 3\n', /failed: it ended with code 3: some reason/],
+    ['is-killed', '#!/bin/sh\nkill -9 $$\n', /failed: it was ended by SIGKILL/],
+    ['is-no-program', '#!/nowhere/interpreter\n', /remote-viewer cannot be started/],
+    // With a child of its own that has to go as well.
+    ['hangs', '#!/bin/sh\nsleep 300\n', /remote-viewer has not connected to 127\.0\.0\.1:\d+ within 30 s/],
+    ['hangs-on', "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n", /has not connected/],
+  ];
+  for (const [name, script, sentence] of failing) {
+    test(name, async (t) => {
+      const vm = await runningVm(name, NOBODY);
+      const viewer = await fakeViewer(name, script);
+      const place = await fakeSpice(t, 'accepts');
+      const { code, stdout, stderr } = await vmop(['console', vm, '--viewer', viewer, ...place]);
+      assert.equal(code, 9, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, sentence);
+      assert.equal((await secretOf(vm)).expiry, 'now');
+    });
+  }
+  after(assertNoProcess);
+});
+
+describe('an API server with troubles', { concurrency: 4 }, () => {
+  const WATCH = /\/vms\?.*watch=(?:1|true)/;
+  const READ: Fault = { method: 'GET', path: /\/vms\// };
+  const SECRET: Fault = { method: 'PATCH', path: /\/secrets\// };
+  const SPEC: Fault = { method: 'PATCH', path: /\/vms\/[^/?]+(?:\?|$)/ };
+  const cases: [string, 'console' | 'login' | 'start', Fault[]][] = [
+    ['drops watches', 'console', [{ path: WATCH, dropWatchAfterEvents: 0, times: 2 }]],
+    ['has forgotten where a watch was', 'console', [{ path: WATCH, status: 410 }]],
+    ['sees conflicts', 'console', [{ ...SECRET, status: 409, times: 2 }]],
+    [
+      'is busy',
+      'console',
+      [
+        { ...READ, status: 429 },
+        { ...SECRET, status: 429 },
+      ],
+    ],
+    ['is not there for a while', 'console', [{ ...READ, status: 503, times: 2 }]],
+    [
+      'resets connections',
+      'console',
+      [
+        { ...READ, reset: true },
+        { path: WATCH, reset: true },
+      ],
+    ],
+    ['drops watches', 'login', [{ path: WATCH, dropWatchAfterEvents: 1, times: 2 }]],
+    ['sees conflicts', 'login', [{ ...SPEC, status: 409, times: 2 }]],
+    [
+      'is busy',
+      'login',
+      [
+        { ...SPEC, status: 429 },
+        { path: WATCH, status: 503 },
+      ],
+    ],
+    ['has forgotten where a watch was', 'login', [{ path: WATCH, status: 410 }]],
+    ['drops watches', 'start', [{ path: WATCH, dropWatchAfterEvents: 0, times: 2 }]],
+    ['sees conflicts', 'start', [{ ...SPEC, status: 409, times: 2 }]],
+    [
+      'resets connections',
+      'start',
+      [
+        { ...READ, reset: true },
+        { path: WATCH, reset: true },
+      ],
+    ],
+  ];
+
+  for (const [index, [name, command, faults]] of cases.entries()) {
+    test(`${command}: ${name}`, async (t) => {
+      const vm = `fault-${index}`;
+      if (command === 'start') await sandbox.addVm({ name: vm });
+      else await runningVm(vm);
+      const { proxy, kubeconfig } = await faultyApi(t, vm);
+      for (const fault of faults) proxy.fail(fault);
+      const args =
+        command === 'console'
+          ? ['console', vm, '--file', '-', ...(await fakeSpice(t, 'accepts'))]
+          : command === 'login'
+            ? ['login', vm, '--user', 'alice']
+            : ['start', vm];
+      const { code, stderr } = await home.run(args, { KUBECONFIG: kubeconfig });
+      assert.equal(code, 0, stderr);
+      proxy.assertUsed();
+    });
+  }
+
+  test('it restarts while a log-in is waited for', async (t) => {
+    const vm = await runningVm('restarted', { 'sandbox.vmop/agent': 'slow:1000' });
+    const { proxy, kubeconfig } = await faultyApi(t, vm);
+    const login = home.start(['login', vm, '--user', 'alice'], { KUBECONFIG: kubeconfig });
+    await eventually('it waits', async () => assert.ok(proxy.requests.some(({ path }) => WATCH.test(path))));
+    proxy.disconnect();
+    assert.equal((await login.ended()).code, 0, login.stderr());
+  });
+
+  for (const [name, fault] of [
+    ['before it was written', { ...SECRET, reset: true }],
+    ['after it was written', { ...SECRET, resetAfter: true }],
+  ] as const) {
+    test(`the connection breaks when the password is due, ${name}: it does not stay valid`, async (t) => {
+      const vm = await runningVm(`torn-${name.slice(0, 2)}`, NOBODY);
+      const { proxy, kubeconfig } = await faultyApi(t, vm);
+      proxy.fail(fault);
+      const args = ['console', vm, '--file', '-', ...(await fakeSpice(t, 'accepts'))];
+      const { code, stdout, stderr } = await home.run(args, { KUBECONFIG: kubeconfig });
+      proxy.assertUsed();
+      if (code === 0) assert.match(stdout, /^password=/m);
+      else assert.equal((await secretOf(vm)).expiry, 'now', stderr);
+    });
+  }
+});
+
+/** The sandbox's API behind a proxy. */
+async function faultyApi(
+  t: TestContext,
+  name: string,
+): Promise<{ proxy: Awaited<ReturnType<typeof startFaultProxy>>; kubeconfig: string }> {
+  const config = await readFile(sandbox.kubeconfig, 'utf8');
+  const caPem = Buffer.from(
+    /certificate-authority-data"?: *"?([A-Za-z0-9+/=]+)/.exec(config)?.[1] ?? '',
+    'base64',
+  );
+  const proxy = await startFaultProxy({ url: sandbox.url, caPem: caPem.toString() });
+  t.after(() => proxy.close());
+  const changed = config
+    .replace(sandbox.url, proxy.url)
+    .replace(caPem.toString('base64'), Buffer.from(proxy.caPem).toString('base64'));
+  const kubeconfig = path.join(home.folder, `${name}.kubeconfig`);
+  await writeFile(kubeconfig, changed, { mode: 0o600 });
+  return { proxy, kubeconfig };
+}
