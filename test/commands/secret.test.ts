@@ -223,7 +223,7 @@ test('what is not confirmed is said to be so, and is no error', async () => {
         : text,
   });
   try {
-    const { code, stdout } = await run(`secret rotate a2 --timeout 300ms --json --server ${proxy.url}`);
+    const { code, stdout } = await run(`secret rotate a2 --timeout 0 --json --server ${proxy.url}`);
     assert.equal(code, 0);
     assertGolden('secret-unconfirmed.json', stdout);
     const impatient = await run(`secret rotate a2 --no-wait --server ${proxy.url}`);

@@ -49,10 +49,10 @@ test('each condition: where it holds it is over at once, where it does not the t
   for (const [condition, there, elsewhere, unmet] of cases) {
     const met = await run(['wait', there, '--for', condition]);
     assert.deepEqual([met.code, met.stdout], [0, `${there}: ${condition}\n`]);
-    const late = await run(['wait', elsewhere, '--for', condition, '--timeout', '50ms']);
+    const late = await run(['wait', elsewhere, '--for', condition, '--timeout', '0']);
     assert.equal(late.code, 6);
     assert.match(late.stderr, /^error: /m);
-    assert.ok(late.stderr.includes(`error: ${elsewhere}: ${unmet} after 0.1 s\n`), late.stderr);
+    assert.ok(late.stderr.includes(`error: ${elsewhere}: ${unmet} after 0 s\n`), late.stderr);
   }
 });
 
@@ -93,7 +93,7 @@ test('what is no condition is 2, and nothing is asked of the cluster', async () 
 });
 
 test('several VMs: all must come; those that do not are told', async () => {
-  const some = await run('wait -l team=blue --for running --timeout 100ms --json');
+  const some = await run('wait -l team=blue --for running --timeout 0 --json');
   assert.equal(some.code, 1);
   assertGolden('wait-mixed.json', some.stdout);
   const both = await run('wait used mute --for running --json');
