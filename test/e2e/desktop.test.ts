@@ -131,6 +131,8 @@ describe('a desktop, as a person uses it', { skip: missing }, () => {
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    // As a terminal does that is closed.
+    ['SIGHUP', 143],
   ] as const) {
     test(`${signal} ends the viewer and the password`, async (t) => {
       const console = await connected(t);

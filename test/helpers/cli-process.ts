@@ -7,13 +7,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { withLock } from '../../src/lib/sandbox/lock.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const PATIENCE_MS = 60_000;
 const POLL_MS = 20;
 
 export interface CliRun {
-  /** 128 and the signal's number are never reported here: `signal` is. */
+  /** null: a signal ended it that it did not handle. */
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -219,10 +220,19 @@ function ensureBuilt(): Promise<void> {
   return built;
 }
 
-/** `npm test` has built it; who runs one file by hand gets what the sources say now. */
+/** `npm test` has built it; who runs a file by hand gets what the sources say now. Files may run side by side. */
 async function build(): Promise<void> {
+  if (isUpToDate()) return;
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const lock = path.join(ROOT, 'node_modules/.test-build.lock');
+  await withLock(lock, { timeoutMs: PATIENCE_MS, signal }, async () => {
+    if (isUpToDate()) return;
+    await promisify(execFile)(process.execPath, [path.join(ROOT, 'scripts/build.ts')], { cwd: ROOT });
+  });
+}
+
+function isUpToDate(): boolean {
   const made = statSync(path.join(ROOT, 'dist/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const sources = globSync('src/**/*.ts', { cwd: ROOT });
-  if (sources.every((file) => statSync(path.join(ROOT, file)).mtimeMs < made)) return;
-  await promisify(execFile)(process.execPath, [path.join(ROOT, 'scripts/build.ts')], { cwd: ROOT });
+  return sources.every((file) => statSync(path.join(ROOT, file)).mtimeMs < made);
 }
