@@ -44,6 +44,8 @@ interface Opened {
  */
 const IDLE_MS = 4000;
 
+const OWN_AGENT = { keepAlive: true, timeout: IDLE_MS, maxSockets: 64 };
+
 /** HTTPS requests to one API server with the credentials of one kubeconfig user. */
 export class Transport {
   readonly #options: TransportOptions;
@@ -65,7 +67,7 @@ export class Transport {
   async stream(
     request: TransportRequest,
   ): Promise<TransportResponse & { text: string; body: http.IncomingMessage }> {
-    const opened = await this.#open(request);
+    const opened = await this.#open(request, true);
     const { head, body, done } = opened;
     if (head.status >= 300) return { ...(await finish(opened)), body };
     done();
@@ -81,7 +83,7 @@ export class Transport {
     for (const agent of this.#agents.values()) agent.destroy();
   }
 
-  async #open(request: TransportRequest): Promise<Opened> {
+  async #open(request: TransportRequest, lasting = false): Promise<Opened> {
     const { method, path, body, signal } = request;
     const { server, timeoutMs } = this.#options;
     const credentials = await unlessAborted(this.#credentials.get(), signal);
@@ -89,7 +91,11 @@ export class Transport {
     if (method !== 'GET') await turn();
     const started = Date.now();
     return new Promise((resolve, reject) => {
-      const outgoing = this.#request(new URL(server + path), request, credentials);
+      const agent = this.#agent(credentials);
+      // Whoever keeps a connection for long takes none of the others'.
+      if (lasting) agent.maxSockets += 1;
+      const outgoing = this.#request(new URL(server + path), request, credentials, agent);
+      if (lasting) outgoing.once('close', () => (agent.maxSockets -= 1));
       let late: TimeoutError | undefined;
       const timer = setTimeout(() => {
         late = new TimeoutError();
@@ -125,6 +131,7 @@ export class Transport {
     url: URL,
     { method, body, contentType = 'application/json', signal }: TransportRequest,
     credentials: https.RequestOptions,
+    agent: http.Agent,
   ): http.ClientRequest {
     const headers: http.OutgoingHttpHeaders = {
       accept: 'application/json',
@@ -141,7 +148,7 @@ export class Transport {
       return client.request(url, {
         method,
         headers,
-        agent: this.#agent(credentials),
+        agent,
         auth: credentials.auth ?? undefined,
         ...(signal ? { signal } : {}),
       });
@@ -225,14 +232,12 @@ function headerText(text: string): string {
 }
 
 function makeAgent(server: string, options: https.RequestOptions, proxied: boolean): http.Agent {
-  if (server.startsWith('http:')) return new http.Agent({ keepAlive: true, timeout: IDLE_MS });
+  if (server.startsWith('http:')) return new http.Agent(OWN_AGENT);
   // client-node's own agent only where it does more than ours: it knows proxies, but keeps no connection.
   if (proxied && options.agent instanceof http.Agent) return options.agent;
   const { ca, cert, key, rejectUnauthorized, servername } = options;
   return new https.Agent({
-    keepAlive: true,
-    timeout: IDLE_MS,
-    maxSockets: 64,
+    ...OWN_AGENT,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),

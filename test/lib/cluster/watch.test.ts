@@ -391,4 +391,22 @@ describe('against a scripted stream', () => {
     watching.abort();
     assert.equal(await watching.next(), 'end');
   });
+
+  test('watches take no connections from the other requests, however many there are', async (t) => {
+    const streams = script(Array.from({ length: 100 }, () => [a]));
+    const server = await startScriptedServer(t, streams, { tls: true });
+    const cluster = await openTestCluster(t, server, { timeoutMs: 5000 });
+    const watches = Array.from({ length: 80 }, () => new Watching(t, cluster));
+    const seen = await Promise.all(watches.map((watching) => watching.take(2)));
+    assert.equal(seen.length, 80);
+    await cluster.list(CONFIG_MAPS, { namespace: NAMESPACE });
+    const first = server.connections;
+    for (const watching of watches) {
+      const end = watching.next();
+      watching.abort();
+      assert.equal(await end, 'end');
+    }
+    await Promise.all(Array.from({ length: 100 }, () => cluster.list(CONFIG_MAPS, { namespace: NAMESPACE })));
+    assert.ok(server.connections - first <= 64, `${server.connections - first} at once`);
+  });
 });
