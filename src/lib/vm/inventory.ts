@@ -1,5 +1,6 @@
 import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
+import { VmopError } from '../errors.ts';
 import { POOLS, VMS } from './parse.ts';
 import type { Vm, VmPool } from './types.ts';
 
@@ -15,8 +16,18 @@ export async function loadInventory(
   namespace: string | undefined,
   labelSelector?: string,
 ): Promise<Inventory> {
-  const { items } = await cluster.list(VMS, { namespace, labelSelector });
+  const { items } = await cluster.list(VMS, { namespace, labelSelector }).catch((error: unknown) => {
+    throw isStatus(error, 404) ? notInstalled(cluster, error) : error;
+  });
   return { vms: items, pools: await poolsFor(cluster, namespace, items) };
+}
+
+/** A list is not found only where its kind is unknown. */
+function notInstalled({ context }: Cluster, cause: unknown): VmopError {
+  return new VmopError('notFound', `cluster "${context.cluster}" knows no virtual machines of VM-Operator`, {
+    hint: 'VM-Operator is not installed there; --context chooses another cluster',
+    cause,
+  });
 }
 
 /** The pools, where any of the VMs is governed by one; none where they may not be read. */

@@ -4,6 +4,8 @@ import type { JsonObject } from '../../../src/lib/cluster/types.ts';
 import {
   grantedPermissions,
   holdersOf,
+  inScope,
+  missingPermission,
   permissionsOn,
   poolOf,
   type Subject,
@@ -153,4 +155,51 @@ describe('who holds a permission, for a message', () => {
     });
     assert.deepEqual(holdersOf(twice, undefined, 'stop'), ['a']);
   });
+});
+
+describe('the refusal for want of a permission', () => {
+  test('names who holds it, and who can give it', () => {
+    const vm = vmOf({
+      spec: {
+        permissions: [
+          { user: 'bob', may: ['stop'] },
+          { role: 'ops\u001b[31m', may: ['*'] },
+        ],
+      },
+    });
+    assert.deepEqual(missingPermission(vm, undefined, 'alice', 'stop').toJSON(), {
+      code: 'forbidden',
+      exitCode: 4,
+      message: 'alice does not hold the permission stop on desktop-1',
+      hint: 'spec.permissions of VM desktop-1 gives it to bob, role ops\\x1b[31m; an administrator of namespace ns can change that',
+      vm: 'desktop-1',
+    });
+  });
+  test('of an assigned VM names its pool', () => {
+    const vm = vmOf({ status: { assignment: { pool: 'desktops', user: 'bob' } } });
+    assert.match(
+      missingPermission(vm, undefined, 'alice', 'stop').hint ?? '',
+      /of pool desktops gives it to nobody;/,
+    );
+  });
+});
+
+describe('scope of a list', () => {
+  const mine = vmOf({ spec: { permissions: [{ user: 'alice', may: ['stop'] }] } });
+  const others = vmOf({ spec: { permissions: [{ user: 'bob', may: ['*'] }] } });
+  const administrator = { ...alice, administrator: true };
+  test('usable: on which one may do anything', () => {
+    assert.deepEqual(
+      [inScope(mine, [], alice, 'usable'), inScope(others, [], alice, 'usable')],
+      [true, false],
+    );
+    assert.equal(inScope(others, [], administrator, 'usable'), true);
+  });
+  test('mine: that name one, also for an administrator', () => {
+    assert.deepEqual(
+      [inScope(mine, [], administrator, 'mine'), inScope(others, [], administrator, 'mine')],
+      [true, false],
+    );
+  });
+  test('all', () => assert.equal(inScope(others, [], alice, 'all'), true));
 });
