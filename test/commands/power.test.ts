@@ -102,6 +102,18 @@ test('of several all are tried and all are told; one failure makes it 1', async 
   assertGolden('stop-mixed.json', json.stdout);
 });
 
+test('on a terminal the moving lines go, and what became of each VM stays', async () => {
+  const process = start('start a1 nope', { terminal: true });
+  assert.equal((await process.ended).code, 1);
+  assert.equal(
+    process.runtime.screen.textWithScrollback,
+    'a1 is running\nerror: there is no VM "nope" in namespace "default"\n' +
+      '  vmop list -n default shows the VMs there; -A looks in all namespaces',
+  );
+  assertNothingLeft(process);
+  await run('stop a1');
+});
+
 test('the result of one VM in all formats', async () => {
   const json = await run('start a1 --json');
   assertGolden('start.json', json.stdout);
