@@ -29,6 +29,7 @@ import { followWatch } from './watch.ts';
 
 export interface ClusterOptions {
   userAgent: string;
+  /** How long one call may take; 0: as long as it likes, as kubectl's `--request-timeout=0`. */
   timeoutMs: number;
   impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
   /** Ends every call and every watch when it aborts. */

@@ -7,7 +7,7 @@ import { Credentials, type CredentialsSource } from './credentials.ts';
 
 export interface TransportOptions extends CredentialsSource {
   userAgent: string;
-  /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). */
+  /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). 0: any. */
   timeoutMs: number;
   impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
 }
@@ -97,10 +97,11 @@ export class Transport {
       const outgoing = this.#request(new URL(server + path), request, credentials, agent);
       if (lasting) outgoing.once('close', () => (agent.maxSockets -= 1));
       let late: TimeoutError | undefined;
-      const timer = setTimeout(() => {
+      const end = (): void => {
         late = new TimeoutError();
         outgoing.destroy(late);
-      }, timeoutMs);
+      };
+      const timer = timeoutMs > 0 ? setTimeout(end, timeoutMs) : undefined;
       const done = () => clearTimeout(timer);
       let begun = false;
       const explain = (error: unknown): unknown =>

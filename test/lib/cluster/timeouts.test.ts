@@ -75,6 +75,11 @@ describe('headers come, but the body hangs', () => {
   }
 });
 
+test('a time of 0 is no limit', async (t) => {
+  const { cluster } = await scripted(t, (request) => setTimeout(() => reply(request), 20), { timeoutMs: 0 });
+  await cluster.get(CONFIG_MAPS, ref);
+});
+
 test('a refused watch whose body hangs', async (t) => {
   const { server, cluster } = await scripted(
     t,
