@@ -5,6 +5,6 @@ if (Number(parts[0]) < 22 || (Number(parts[0]) === 22 && Number(parts[1]) < 19))
   process.stderr.write('vmop needs Node.js 22.19 or newer; this is ' + process.versions.node + '\n');
   process.exit(1);
 }
-import('../dist/main.js').then(function (vmop) {
+void import('../dist/main.js').then(function (vmop) {
   return vmop.start(new URL('..', import.meta.url));
 });
