@@ -5,8 +5,7 @@ import type { Socket } from 'node:net';
 import { loadKubeconfig } from '../../src/lib/cluster/kubeconfig.ts';
 
 /** What becomes of a request: passed on (undefined), never answered, or answered with a status of its own. */
-export type Fate =
-  'silence' | { status: number; body?: unknown; headers?: Record<string, string> } | undefined;
+export type Fate = 'silence' | { status: number; body?: unknown } | undefined;
 
 export interface ApiProxyOptions {
   /** Whose credentials the requests get; absent: nothing can be passed on. */
@@ -72,7 +71,7 @@ export async function startApiProxy(options: ApiProxyOptions = {}): Promise<ApiP
       const fate = await meet(method, path);
       if (fate === undefined) pass();
       else if (fate !== 'silence') {
-        outgoing.writeHead(fate.status, { 'content-type': 'application/json', ...fate.headers });
+        outgoing.writeHead(fate.status, { 'content-type': 'application/json' });
         outgoing.end(JSON.stringify(fate.body ?? { message: `refused with ${fate.status}` }));
       }
     })();
