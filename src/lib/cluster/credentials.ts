@@ -29,12 +29,16 @@ export class Credentials {
   /** Error: `unreachable` when they cannot be had. */
   async get(): Promise<https.RequestOptions> {
     if (this.#asked === undefined || Date.now() - this.#asked.at > LIFETIME_MS) {
-      const asked = { answer: this.#ask(), at: Date.now() };
+      // While a plug-in waits for somebody it is not asked a second time.
+      const asked = { answer: this.#ask(), at: Infinity };
       this.#asked = asked;
-      // What failed is asked for again.
-      asked.answer.catch(() => {
-        if (this.#asked === asked) this.#asked = undefined;
-      });
+      asked.answer.then(
+        () => (asked.at = Date.now()),
+        // What failed is asked for again.
+        () => {
+          if (this.#asked === asked) this.#asked = undefined;
+        },
+      );
     }
     return this.#asked.answer;
   }

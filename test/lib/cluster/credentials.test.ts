@@ -120,6 +120,21 @@ describe('what is sent', () => {
     assert.deepEqual(sent(), ['Bearer from-file']);
   });
 
+  test('a token file’s new token, half a minute after it was read', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const { cluster, sent, folder } = await open(t, {
+      user: { tokenFile: 'token' },
+      files: { token: 'one' },
+    });
+    await cluster.get(CONFIG_MAPS, ref);
+    await writeFile(path.join(folder, 'token'), 'two');
+    t.mock.timers.tick(30_000);
+    await cluster.get(CONFIG_MAPS, ref);
+    t.mock.timers.tick(1);
+    await cluster.get(CONFIG_MAPS, ref);
+    assert.deepEqual(sent(), ['Bearer one', 'Bearer one', 'Bearer two']);
+  });
+
   test('a client certificate and an authority in files beside the kubeconfig', async (t) => {
     const { keyPem, certPem } = await testCertificate();
     const { cluster, server } = await open(t, {
