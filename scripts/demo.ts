@@ -3,7 +3,7 @@
  * command's own output, leaves a picture of the viewer's window, and takes everything away again.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VmopError, messageOf } from '../src/lib/errors.ts';
@@ -12,7 +12,8 @@ import { ensureSystemPackages } from './system-packages.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const vmop = path.join(root, 'bin/run.js');
-const PICTURE = path.join(process.cwd(), 'vmop-desktop.png');
+/** Here, or where everybody may write. */
+const PICTURE = path.join(isWritable(process.cwd()) ? process.cwd() : os.tmpdir(), 'vmop-desktop.png');
 const VM = 'desktop-1';
 const USER = 'alice';
 
@@ -25,6 +26,15 @@ delete env['VMOP_NAMESPACE'];
 env['HOME'] = folder;
 // What takes long to make is kept where the person's own vmop looks for it.
 env['XDG_CACHE_HOME'] ??= path.join(os.homedir(), '.cache');
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`);
 const ending = new AbortController();
@@ -64,8 +74,12 @@ async function showConsole(screen: Screen): Promise<void> {
   const stop = (): void => void console.kill('SIGINT');
   ending.signal.addEventListener('abort', stop);
   try {
-    await run('wait', VM, '--for', 'console', '--timeout', '60s');
-    if (over) throw new VmopError('console', 'the viewer ended before its picture could be taken');
+    const connected = run('wait', VM, '--for', 'console', '--timeout', '60s');
+    // Met below, or no longer of interest.
+    connected.catch(() => {});
+    await Promise.race([connected, finished]);
+    if (over) throw new VmopError('console', 'the console ended before its picture could be taken');
+    await connected;
     await takePicture(screen, `${VM} (1)`, PICTURE, ending.signal);
     await run('list');
     say(`\nA picture of the desktop in its viewer: ${PICTURE}`);

@@ -44,9 +44,14 @@ export async function missingSystemPackages(purpose: Purpose): Promise<string[]>
   });
   if (unsure.length === 0) return [];
   const installed = await installedPackages(unsure.map(({ name }) => name));
-  return unsure
-    .filter(({ name, program }) => (installed === undefined ? program !== undefined : !installed.has(name)))
-    .map(({ name }) => name);
+  return (
+    unsure
+      // A program that is not in PATH is not there, whatever the package list says.
+      .filter(
+        ({ name, program }) => program !== undefined || (installed !== undefined && !installed.has(name)),
+      )
+      .map(({ name }) => name)
+  );
 }
 
 /**

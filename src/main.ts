@@ -62,6 +62,9 @@ function asksForJson(argv: readonly string[]): boolean {
 /** vmop as a process: what bin/run.js and bin/dev.js call. */
 export async function start(root: URL): Promise<void> {
   const { processRuntime } = await import('./lib/io/runtime.ts');
+  // oclif throws whatever goes wrong on stdout as an uncaught error; `Terminal` tells it to whoever writes.
+  process.stdout.removeAllListeners('error');
+  process.stdout.on('error', () => (process.exitCode ||= 1));
   const { fileURLToPath } = await import('node:url');
   process.exitCode = await main(process.argv.slice(2), processRuntime(), fileURLToPath(root));
 }

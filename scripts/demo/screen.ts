@@ -18,7 +18,8 @@ export interface Screen {
 /** The person's display when there is one, else Xvfb on a free number. */
 export async function startXvfb(folder: string): Promise<Screen> {
   const { DISPLAY: display } = process.env;
-  if (display) return { env: { DISPLAY: display }, own: false, close: () => undefined };
+  if (display && (await answers(display)))
+    return { env: { DISPLAY: display }, own: false, close: () => undefined };
   const runtime = path.join(folder, 'runtime');
   mkdirSync(runtime, { mode: 0o700 });
   const args = ['-displayfd', '3', '-screen', '0', '1024x768x24', '-nolisten', 'tcp'];
@@ -33,6 +34,16 @@ export async function startXvfb(folder: string): Promise<Screen> {
     own: true,
     close: () => void xvfb.kill('SIGTERM'),
   };
+}
+
+/** A DISPLAY left over from another session is none. */
+async function answers(display: string): Promise<boolean> {
+  try {
+    await execute('xwininfo', ['-root'], { env: { ...process.env, DISPLAY: display }, timeout: 5000 });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const ATTEMPTS = 60;

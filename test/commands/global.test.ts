@@ -144,7 +144,7 @@ test('without any kubeconfig a running sandbox is used, and said to be', async (
   const { code, stdout, stderr } = await run('list -o name', { env });
   assert.deepEqual(
     [code, stdout, stderr],
-    [0, 'vm/a1\nvm/never\n', 'note: no kubeconfig: using the sandbox on this machine\n'],
+    [0, 'a1\nnever\n', 'note: no kubeconfig: using the sandbox on this machine\n'],
   );
   assert.equal((await run('list -o name -q', { env })).stderr, '');
 });

@@ -68,7 +68,7 @@ test('all formats', async () => {
   assertGolden('list.json', (await run('list -o json', { user: 'alice' })).stdout);
   assertGolden('list.yaml', (await run('list -o yaml', { user: 'alice' })).stdout);
   assertGolden('list-wide.txt', (await run('list -A -o wide')).stdout);
-  assert.equal((await run('list -o name', { user: 'alice' })).stdout, 'vm/a1\nvm/p1\nvm/s1\n');
+  assert.equal((await run('list -o name', { user: 'alice' })).stdout, 'a1\np1\ns1\n');
   assert.equal((await run(['list', '-o', 'jsonpath={[*].name}'], { user: 'alice' })).stdout, 'a1 p1 s1');
   assert.equal(
     (await run('list -o custom-columns=WHO:.name,MAY:.may[*] -l team', { user: 'alice' })).stdout,
@@ -179,11 +179,11 @@ test('-w in a pipe prints a line per change that shows, and ends with 130 when i
 
 test('-w follows assignments from pools', async () => {
   const process = start('list -w -o name', { user: 'alice' });
-  await process.shows('vm/s1');
+  await process.shows('s1');
   await suite.sandbox.patchStatus('b1', { assignment: { pool: 'desks', user: 'alice' } });
-  await process.shows('vm/b1');
+  await process.shows('b1');
   process.runtime.interrupt('SIGINT');
-  assert.equal((await process.ended).stdout, 'vm/a1\nvm/p1\nvm/s1\nvm/b1\n');
+  assert.equal((await process.ended).stdout, 'a1\np1\ns1\nb1\n');
   await suite.sandbox.patchStatus('b1', { assignment: null });
 });
 

@@ -117,7 +117,7 @@ test('on a terminal the moving lines go, and what became of each VM stays', asyn
 test('the result of one VM in all formats', async () => {
   const json = await run('start a1 --json');
   assertGolden('start.json', json.stdout);
-  assert.equal((await run('start a1 nope -o name')).stdout, 'vm/a1\n');
+  assert.equal((await run('start a1 nope -o name')).stdout, 'a1\n');
   assert.equal((await run(['start', 'a1', '-o', 'jsonpath={.state} {.changed}'])).stdout, 'running false');
   assertGolden('stop.yaml', (await run('stop a1 -o yaml')).stdout);
 });

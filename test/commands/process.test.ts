@@ -53,7 +53,7 @@ test('VMOP_ variables stand for flags, and flags win', async () => {
     ran(spawnVmop('list --mine -o name', { VMOP_NAMESPACE: 'other', VMOP_USER_NAME: 'alice' })),
     ran(spawnVmop('list -n void', { VMOP_NAMESPACE: 'other', VMOP_CONTEXT: 'elsewhere' })),
   ]);
-  assert.deepEqual([variables.end, variables.stdout], [0, 'vm/o1\n']);
+  assert.deepEqual([variables.end, variables.stdout], [0, 'other/o1\n']);
   assert.equal(flag.end, 2);
   assert.match(flag.stderr, /there is no context "elsewhere"/);
 });

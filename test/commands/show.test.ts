@@ -45,7 +45,7 @@ test('a running VM as text, JSON and YAML', async () => {
   assertGolden('show.txt', (await run('show rich')).stdout);
   assertGolden('show.json', (await run('show rich --json')).stdout);
   assertGolden('show.yaml', (await run('show rich -o yaml')).stdout);
-  assert.equal((await run('show rich -o name')).stdout, 'vm/rich\n');
+  assert.equal((await run('show rich -o name')).stdout, 'rich\n');
   assert.equal(
     (await run(['show', 'rich', '-o', 'jsonpath={.console.user}@{.console.client}'])).stdout,
     'alice@10.0.0.7',

@@ -1,11 +1,12 @@
 import type { ObjectRef } from '../cluster/types.ts';
-import { messageOf, VmopError } from '../errors.ts';
+import { VmopError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { missingPermission, permissionsOn } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { governingPool } from '../vm/inventory.ts';
+import { vmArgument } from '../vm/write.ts';
 import type { Context } from './context.ts';
 import { AlreadyTold, asVmopError } from './report.ts';
 import { resolveTargets, type Target, type TargetFlags } from './targets.ts';
@@ -42,7 +43,7 @@ export interface TargetWork<R> {
  * Finds the VMs that were named or selected, acts on all of them in parallel, and tells what became of each: one
  * failure stops none of the others. Rejects with the one VM's error where one was named, else after all is told.
  */
-export async function onTargets<R extends object>(
+export async function onTargets<R extends ObjectRef>(
   context: Context,
   names: readonly string[],
   flags: TargetFlags,
@@ -121,18 +122,20 @@ async function attempt<R>(
 
 function withVm(error: VmopError, { name }: ObjectRef): VmopError {
   if (error.vm !== undefined) return error;
-  const message = error.message.includes(name) ? error.message : `${name}: ${error.message}`;
+  const message = error.message.split(/[^a-z0-9.-]+/).includes(name)
+    ? error.message
+    : `${name}: ${error.message}`;
   return new VmopError(error.code, message, { hint: error.hint, vm: name, cause: error });
 }
 
 /** For one VM its result or its error; for several a list in which failures have their place, and each on stderr. */
-async function printOutcomes<R extends object>(
+async function printOutcomes<R extends ObjectRef>(
   context: Context,
   outcomes: readonly Outcome<R>[],
   several: boolean,
   sentence: (result: R) => string,
 ): Promise<void> {
-  const view: TextView<R> = { text: (result) => `${sanitize(sentence(result))}\n`, name: nameOf };
+  const view: TextView<R> = { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument };
   const [only] = outcomes;
   if (!several && only) {
     if ('error' in only) throw only.error;
@@ -147,13 +150,13 @@ async function printOutcomes<R extends object>(
       view,
     );
   } else {
-    await context.print<object>(
+    await context.print<ObjectRef>(
       outcomes.map((outcome) => {
         if ('result' in outcome) return outcome.result;
         const { name, namespace } = outcome.ref;
         return { name, namespace, error: outcome.error.toJSON() };
       }),
-      { text: () => '', name: nameOf },
+      { text: () => '', name: vmArgument },
     );
   }
   const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));
@@ -162,8 +165,4 @@ async function printOutcomes<R extends object>(
     if (hint !== undefined) context.terminal.info(`  ${hint}`);
   }
   if (failures.length > 0) throw new AlreadyTold('failed', `${failures.length} of ${outcomes.length} failed`);
-}
-
-function nameOf(row: object): string {
-  return `vm/${'name' in row ? messageOf(row.name) : ''}`;
 }

@@ -180,6 +180,12 @@ async function preparePassword(
       hooks.onDetail(
         password.reason === 'unprotected' ? 'the display asks for no password' : 'there is no display Secret',
       );
+      // A serial above 0 says that QEMU was given a password once.
+      if (password.reason === 'noSecret' && (vm.status.displayPasswordSerial ?? 0) > 0) {
+        hooks.onWarning(
+          `${vm.name} has no display Secret, but its display asks for a password: a viewer will be refused`,
+        );
+      }
       return password;
     }
     password.warnings.forEach((warning) => hooks.onWarning(warning));

@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises';
+import { constants, rmSync } from 'node:fs';
+import { access, mkdtemp, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -39,6 +39,23 @@ export async function createPrivateFile(name: string, text: string): Promise<Pri
     throw new VmopError('console', `no temporary file can be written: ${sanitize(messageOf(error))}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Whether a connection file can be written there, asked before anything is changed for its sake. Only a regular file
+ * is ever replaced: a device, a pipe or a folder of that name stays what it is. Errors: `usage`.
+ */
+export async function checkConnectionFile(file: string): Promise<void> {
+  const refused = (why: string, cause?: unknown): VmopError =>
+    new VmopError('usage', `no connection file can be written to ${quoted(file)}: ${why}`, { cause });
+  if (file === '') throw refused('it has no name');
+  const existing = await stat(file).catch(() => undefined);
+  if (existing && !existing.isFile()) throw refused('it is no regular file');
+  try {
+    await access(path.dirname(path.resolve(file)), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw refused('its folder is missing, or may not be written to', error);
   }
 }
 

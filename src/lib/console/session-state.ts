@@ -60,6 +60,8 @@ export interface SessionState {
   vm: { latest: Vm | undefined; at: number; downAt?: number };
   /** The console connection that VM-Operator showed before the viewer was started; then the viewer's own. */
   knownConnection: string | undefined;
+  /** Connections seen since the viewer was started: the first is its own, the next somebody else's. */
+  connectionsSeen: number;
   /** `status.consoleUser` before the viewer was started; it may be left over from an earlier session. */
   firstUser: string | undefined;
   outcome?: SessionOutcome;
@@ -85,6 +87,7 @@ export function startSession(rules: SessionRules, vm: Vm, at: number): SessionSt
     windowClosing: false,
     vm: { latest: vm, at },
     knownConnection: connectionOf(vm),
+    connectionsSeen: 0,
     firstUser: vm.status.consoleUser,
   };
 }
@@ -195,7 +198,8 @@ function afterVm(state: SessionState, vm: Vm | undefined, at: number): SessionSt
   const connection = vm && connectionOf(vm);
   if (connection === undefined || connection === state.knownConnection) return next;
   if (over) return { ...next, outcome: takenOver(vm) };
-  return { ...next, knownConnection: connection, connected: connected || !rules.understood };
+  const connectionsSeen = state.connectionsSeen + 1;
+  return { ...next, knownConnection: connection, connectionsSeen, connected: connected || !rules.understood };
 }
 
 function takenOver(vm: Vm | undefined): SessionOutcome {

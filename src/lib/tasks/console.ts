@@ -1,3 +1,4 @@
+import { vmArgument } from '../vm/write.ts';
 import { readFile } from 'node:fs/promises';
 import { messageOf, VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
@@ -8,12 +9,13 @@ import { openInViewer } from '../console/open.ts';
 import { sessionError, sessionSentence } from '../console/open-report.ts';
 import type { SessionOutcome } from '../console/session-state.ts';
 import {
+  burnPassword,
   prepareConsole,
   type ConsoleHooks,
   type ConsoleRequest,
   type PreparedConsole,
 } from '../console/prepare.ts';
-import { writeConnectionFile } from '../console/private-file.ts';
+import { checkConnectionFile, writeConnectionFile } from '../console/private-file.ts';
 import { detectViewer, type ViewerPlan } from '../console/viewer/detect.ts';
 import { describePlatform } from '../console/viewer/platform.ts';
 import { parseDuration } from '../output/duration.ts';
@@ -81,6 +83,7 @@ export async function runConsole(
   const loginUser = flags.login === undefined ? undefined : parseGuestUser(flags.login);
   const flagValidity = flags.validity === undefined ? undefined : parseValidity(flags.validity);
   const timeoutMs = parseDuration(flags.timeout);
+  await checkOutput(context, flags);
   const settings = await context.settings;
   const plan = flags.file === undefined ? await findViewer(context, flags, settings) : undefined;
   const overrides = await endpointOverrides(flags, settings);
@@ -116,7 +119,14 @@ export async function runConsole(
     const look = { title: flags.title ?? vm.name, fullScreen: flags['full-screen'] === true };
     const basis = resultOf(prepared);
     if (plan === undefined) {
-      await writeFile(context, flags.file ?? '-', prepared, look, basis);
+      const { password } = prepared;
+      try {
+        await writeFile(context, flags.file ?? '-', prepared, look, basis);
+      } catch (error) {
+        // A password that nobody received does not stay valid.
+        if (password.kind === 'written') await burnPassword(vm, password.password, request, hooks);
+        throw error;
+      }
       return;
     }
     const { env } = context.runtime;
@@ -134,7 +144,21 @@ export async function runConsole(
 }
 
 function viewOf(sentence: string): TextView<ConsoleResult> {
-  return { text: () => `${sanitize(sentence)}\n`, name: (result) => `vm/${result.name}` };
+  return { text: () => `${sanitize(sentence)}\n`, name: vmArgument };
+}
+
+/** Where the connection file goes, and whether that goes together with the rest. Error: `usage`. */
+async function checkOutput(context: Context, { file, viewer }: ConsoleFlags): Promise<void> {
+  if (viewer === '') throw new VmopError('usage', '--viewer names no command');
+  if (file === undefined) return;
+  if (file !== '-') {
+    await checkConnectionFile(file);
+  } else if (context.format.kind !== 'table') {
+    throw new VmopError(
+      'usage',
+      '--file - prints the connection file, and so leaves no room for -o or --json',
+    );
+  }
 }
 
 async function findViewer(context: Context, flags: ConsoleFlags, settings: Settings): Promise<ViewerPlan> {

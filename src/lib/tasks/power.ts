@@ -1,3 +1,4 @@
+import { sanitize } from '../text.ts';
 import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import { followVm, followVms, refKey } from '../vm/follow.ts';
@@ -87,7 +88,7 @@ async function confirmCut(
 ): Promise<void> {
   const inUse = targets.flatMap(({ vm }) => {
     const use = consoleUse(vm);
-    return use.connected ? [`${vm.name} (${use.user ?? use.client ?? 'somebody'})`] : [];
+    return use.connected ? [`${vm.name} (${sanitize(use.user ?? use.client ?? 'somebody')})`] : [];
   });
   if (inUse.length === 0 || yes) return;
   const question = `A console is connected to ${inUse.join(', ')}. ${verb} anyway?`;

@@ -9,7 +9,7 @@ import { formatBytes } from '../output/quantity.ts';
 import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
-import { refOf } from '../vm/write.ts';
+import { refOf, vmArgument } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
 import { expiryJson, expiryText } from './secret.ts';
@@ -146,5 +146,5 @@ export function detailText(vm: VmDetail, now: Date): string {
 
 /** `now`: by the API server's clock. */
 export function detailView(now: Date): TextView<VmDetail> {
-  return { text: (vm) => detailText(vm, now), name: (vm) => `vm/${vm.name}` };
+  return { text: (vm) => detailText(vm, now), name: vmArgument };
 }

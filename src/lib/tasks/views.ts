@@ -1,3 +1,4 @@
+import { vmArgument } from '../vm/write.ts';
 import { formatAge } from '../output/duration.ts';
 import { formatBytes } from '../output/quantity.ts';
 import type { View } from '../output/render.ts';
@@ -64,6 +65,6 @@ export function vmListView(now: () => Date, allNamespaces: boolean): View<VmSumm
       },
       { header: 'PROBLEMS', value: (vm) => vm.problems.join('; ') || undefined },
     ],
-    name: (vm) => `vm/${vm.name}`,
+    name: vmArgument,
   };
 }

@@ -99,7 +99,7 @@ stopped   stopped       -           -         a,b                 2    1.4Gi   t
         vmListView(() => NOW, false),
         pipe,
       ),
-      'vm/broken\nvm/full\nvm/stopped\n',
+      'ns/broken\nns/full\nns/stopped\n',
     );
   });
 

@@ -64,6 +64,7 @@ const LONGEST_PASSWORD_BYTES = 59;
 export function passwordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty';
   if (!password.isWellFormed()) return 'the password holds half a character';
+  if (password.includes('\uFFFD')) return 'the password holds bytes that are no UTF-8';
   if (/[\0\r\n]/.test(password)) return 'the password holds a line end or a NUL';
   const bytes = Buffer.byteLength(password);
   if (bytes <= LONGEST_PASSWORD_BYTES) return undefined;

@@ -118,6 +118,7 @@ async function changePassword(
   if (secret === undefined) return { kind: 'none', reason: 'noSecret' };
   const vm = await afterStartBump(cluster, seen, { now: seenAt, signal });
   const now = await cluster.now();
+  let same = false;
   const { object, written } = await modify(
     cluster,
     DISPLAY_SECRETS,
@@ -125,6 +126,7 @@ async function changePassword(
     (current) => {
       const change = decide(current, now);
       if (change === undefined) return undefined;
+      same = change.password === current.password;
       onStep?.('write', change.password);
       return passwordPatch(current, change);
     },
@@ -137,6 +139,10 @@ async function changePassword(
   const result = { ...stored(object, written, warnings), password };
   if (!written) return { ...result, confirmation: { confirmed: true } };
   if (dryRun === true) return { ...result, confirmation: { confirmed: false, reason: 'nothing was stored' } };
+  if (same) {
+    const reason = 'it is the password of before, and the runner never confirms an expiry';
+    return { ...result, confirmation: { confirmed: false, reason } };
+  }
   onStep?.('confirm', password);
   const before = vm.status.displayPasswordSerial;
   return { ...result, confirmation: await awaitConfirmation(cluster, vm, { before, timeoutMs, signal }) };

@@ -76,8 +76,13 @@ export class Runner {
     this.#input({ type: 'terminate', withinSeconds });
   }
 
-  /** Ends the machine now and reports nothing, as a runner that is killed. */
+  /** Ends the machine now. All that a runner that is killed still says is that it is terminating. */
   async kill(): Promise<void> {
+    try {
+      await within(CALL_TIMEOUT_MS, this.#sayTerminating());
+    } catch (error) {
+      this.#log(`runner: ${messageOf(error)}`);
+    }
     this.#abandon();
     await this.#queue;
     try {
@@ -86,6 +91,12 @@ export class Runner {
       this.#log(`the machine cannot be ended: ${messageOf(error)}`);
     }
     this.#finish('abandoned');
+  }
+
+  async #sayTerminating(): Promise<void> {
+    if (this.#state === undefined || this.#stopping.signal.aborted) return;
+    const { effects } = runnerStep(this.#state, { type: 'terminate' }, new Date());
+    for (const effect of effects) if (effect.type === 'status') await this.#carryOut(effect);
   }
 
   /** Leaves the machine running for a later process of the sandbox. */
