@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 // vmop from its TypeScript sources, without building.
-import { start } from '../src/main.ts';
+const path = require('node:path');
 
-await start(new URL('..', import.meta.url));
+void import('../src/main.ts').then((vmop) => vmop.start(path.join(__dirname, '..')));

@@ -1,12 +1,14 @@
 import type { Interfaces } from '@oclif/core';
+// Its listener on stdout must be there when `start` takes it away.
+import '@oclif/core/command';
 import { run } from '@oclif/core/run';
 import manifest from '../oclif.manifest.json' with { type: 'json' };
 import packageJson from '../package.json' with { type: 'json' };
 import { COMMANDS } from './commands/index.ts';
-import { setRun, type VmopRun } from './lib/cli/command.ts';
 import { memoryPlugin } from './lib/cli/plugin.ts';
 import { AlreadyTold, asVmopError, quietExit, reportError } from './lib/cli/report.ts';
-import type { Runtime } from './lib/io/runtime.ts';
+import { setRun, type VmopRun } from './lib/cli/run.ts';
+import { processRuntime, type Runtime } from './lib/io/runtime.ts';
 import { isOutputClosed } from './lib/io/terminal.ts';
 import { sanitizeLines } from './lib/text.ts';
 
@@ -59,12 +61,10 @@ function asksForJson(argv: readonly string[]): boolean {
   );
 }
 
-/** vmop as a process: what bin/run.js and bin/dev.js call. */
-export async function start(root: URL): Promise<void> {
-  const { processRuntime } = await import('./lib/io/runtime.ts');
+/** vmop as a process: what bin/run.js and bin/dev.js call. `root` is the package's folder. */
+export async function start(root: string): Promise<void> {
   // oclif throws whatever goes wrong on stdout as an uncaught error; `Terminal` tells it to whoever writes.
   process.stdout.removeAllListeners('error');
   process.stdout.on('error', () => (process.exitCode ||= 1));
-  const { fileURLToPath } = await import('node:url');
-  process.exitCode = await main(process.argv.slice(2), processRuntime(), fileURLToPath(root));
+  process.exitCode = await main(process.argv.slice(2), processRuntime(), root);
 }

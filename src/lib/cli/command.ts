@@ -1,25 +1,10 @@
 import { Command, type Interfaces } from '@oclif/core';
-import type { Runtime } from '../io/runtime.ts';
 import { createTerminal } from '../io/terminal.ts';
 import { parseOutputFormat, type OutputFormat } from '../output/format.ts';
 import { sandboxKubeconfig } from '../sandbox/paths.ts';
 import { Context } from './context.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
-
-/** One run of vmop. */
-export interface VmopRun {
-  /** The process that it belongs to: tests bring their own. */
-  runtime: Runtime;
-  /** How its result, and so its error, is printed; undefined until the arguments are parsed. */
-  format?: OutputFormat;
-}
-
-/** oclif hands its plugin to every command, and nothing else of ours. */
-const runs = new WeakMap<object, VmopRun>();
-
-export function setRun(plugin: Interfaces.Plugin, run: VmopRun): void {
-  runs.set(plugin, run);
-}
+import { runOf } from './run.ts';
 
 type GlobalFlags = Interfaces.InferredFlags<typeof GLOBAL_FLAGS>;
 
@@ -31,8 +16,7 @@ export abstract class VmopCommand extends Command {
 
   /** Makes the context of a command whose flags are parsed. */
   protected async begin(flags: GlobalFlags): Promise<Context> {
-    const plugin = this.config.plugins.get(this.config.name);
-    const run = plugin && runs.get(plugin);
+    const run = runOf(this.config.plugins.get(this.config.name));
     if (run === undefined) throw new TypeError('this command belongs to no run of vmop');
     const { runtime } = run;
     const format: OutputFormat = flags.json ? { kind: 'json' } : parseOutputFormat(flags.output);

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { asArray, asNumber, asObject, asString, parseJson } from '../cluster/parse.ts';
 import type { Cluster, Identity } from '../cluster/types.ts';
@@ -32,23 +32,36 @@ export async function rememberedStanding(
   credentials: string,
   namespace: string | undefined,
 ): Promise<Standing> {
-  const key = createHash('sha256')
-    .update(JSON.stringify([cluster.context.server, credentials, namespace ?? null]))
-    .digest('hex');
+  const key = hash('sha256', JSON.stringify([cluster.context.server, credentials, namespace ?? null]));
   const folder = path.join(cacheFolder(runtime.env, runtime.platform), 'standing');
   const file = path.join(folder, `${key.slice(0, 32)}.json`);
   const now = runtime.now().getTime();
-  const remembered = parseStanding(await readFile(file, 'utf8').catch(() => ''), now);
+  const remembered = recallStanding(file, now);
   if (remembered) return remembered;
   const standing = await askStanding(cluster, namespace);
-  // Only a shortcut: a cache that cannot be written costs the next call a request.
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-    .then(() =>
-      writeFile(`${file}.${process.pid}`, JSON.stringify({ at: now, ...standing }), { mode: 0o600 }),
-    )
-    .then(() => rename(`${file}.${process.pid}`, file))
-    .catch(() => undefined);
+  storeStanding(file, { at: now, ...standing });
   return standing;
+}
+
+// A small file, read and written at once: node:fs/promises would take longer to load.
+
+function recallStanding(file: string, now: number): Standing | undefined {
+  try {
+    return parseStanding(readFileSync(file, 'utf8'), now);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Only a shortcut: a cache that cannot be written costs the next call a request. */
+function storeStanding(file: string, stored: Standing & { at: number }): void {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify(stored), { mode: 0o600 });
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    return;
+  }
 }
 
 function parseStanding(text: string, now: number): Standing | undefined {
