@@ -1,10 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { newClusters, newContexts, newUsers } from '@kubernetes/client-node/dist/config_types.js';
 import { VmopError, messageOf } from '../errors.ts';
 import { asArray, isObject } from './parse.ts';
-import { readPlainYaml } from './plain-yaml.ts';
 import { findTokenFile, type KubeconfigText } from './token-file.ts';
 import type { ContextInfo, JsonObject } from './types.ts';
 
@@ -63,21 +61,6 @@ function unreadable(file: string, error: unknown): VmopError {
   });
 }
 
-/** The same as `config.loadFromString(text)`, which loads a YAML parser. */
-function loadText(config: KubeConfig, text: string): void {
-  const plain = readPlainYaml(text);
-  if (!isObject(plain)) {
-    config.loadFromString(text);
-    return;
-  }
-  config.loadFromOptions({
-    clusters: newClusters(plain['clusters']),
-    users: newUsers(plain['users']),
-    contexts: newContexts(plain['contexts']),
-    currentContext: plain['current-context'],
-  });
-}
-
 /** Files are merged as kubectl merges them: of several entries with one name the first wins. */
 function mergeFiles(texts: KubeconfigText[]): KubeConfig {
   const configs = texts.map(({ file, text }) => {
@@ -85,7 +68,7 @@ function mergeFiles(texts: KubeconfigText[]): KubeConfig {
     // client-node takes an empty file for a broken one.
     if (/^(?:\s*#.*|\s*---|\s)*$/.test(text)) return config;
     try {
-      loadText(config, text);
+      config.loadFromString(text);
     } catch (error) {
       throw unreadable(file, error);
     }
