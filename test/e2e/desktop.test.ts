@@ -120,8 +120,9 @@ describe('a desktop, as a person uses it', { skip: missing }, () => {
       assert.equal(field(await listed(), 'connected'), false),
     );
     const added = (await real.home.files()).filter((file) => !files.includes(file));
-    // The viewer's own, which it makes at its first start, and who the API server says one is.
-    const expected = /^home\/\.(?:cache(?:$|\/gstreamer|\/fontconfig|\/mesa|\/vmop\/standing)|local|config)/;
+    // The viewer's own, which it makes at its first start, V8's code, and who the API server says one is.
+    const expected =
+      /^home\/\.(?:cache(?:$|\/gstreamer|\/fontconfig|\/mesa|\/vmop\/standing|\/vmop\/code)|local|config)/;
     assert.deepEqual(
       added.filter((file) => !expected.test(file)),
       [],
