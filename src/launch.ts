@@ -21,8 +21,8 @@ import { cacheFolder } from './lib/cli/paths.ts';
 /** Names what is in the bundle; scripts/build.ts puts it in. V8 itself compares only the length of a file. */
 declare const BUILD: string;
 
-const DIGEST = 'sha256';
-const DIGEST_BYTES = 32;
+const DIGEST = 'sha1';
+const DIGEST_BYTES = 20;
 
 /** Code of other versions of vmop or Node that has not been used for so long is thrown away. */
 const MAX_AGE_MS = 30 * 24 * 3600_000;

@@ -24,6 +24,8 @@ export interface QemuMachineParts {
 }
 
 const QUIT_MS = 3000;
+/** Until a guest under load has noticed that its port has no host: its agent looks five times a second. */
+const UNHOSTED_MS = 1500;
 const OSINFO_TRIES = 10;
 const OSINFO_TIMEOUT_MS = 5000;
 
@@ -89,7 +91,9 @@ export class QemuMachine implements Machine {
         if (main && this.#consoles.add(main)) this.#emit({ type: 'consoleConnected', ...main });
       }
     }
-    // Only now: the guest's lines come after `started`.
+    // Only now: the guest's lines come after `started`. The guest describes itself anew only when it has seen its port
+    // without a host, so a host that comes right after the last one keeps away for a moment.
+    await delay(UNHOSTED_MS);
     await this.#connectAgent();
     for (const port of asArray(await this.#control.execute('query-chardev')).map(asObject)) {
       if (asBoolean(port['frontend-open']) === true) this.#portOpened(asString(port['label']));
