@@ -32,7 +32,11 @@ const DEMO: SystemPackage[] = [
   { name: 'fonts-dejavu-core' },
 ];
 
-const TEST: SystemPackage[] = [...DEMO, { name: 'xdotool', program: 'xdotool' }];
+const TEST: SystemPackage[] = [
+  ...DEMO,
+  { name: 'xdotool', program: 'xdotool' },
+  { name: 'chromium', program: 'chromium' },
+];
 
 const PACKAGES: Record<Purpose, SystemPackage[]> = { demo: DEMO, test: TEST };
 
