@@ -1,20 +1,24 @@
 import { VmopError } from '../errors.ts';
+import { parseAccessRules } from './access-rules.ts';
 import { ApiError, parseStatus } from './api-error.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
 import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
+import { namedListing } from './named-listing.ts';
 import { listPages } from './pages.ts';
 import { pause, retryPause } from './retry.ts';
 import { ConnectionError } from './connection-error.ts';
 import { Transport, type TransportRequest, type TransportResponse } from './transport.ts';
 import type {
   AccessAttributes,
+  AccessRules,
   Change,
   Cluster,
   ContextInfo,
   DeleteOptions,
   Identity,
   JsonObject,
+  KubeObject,
   Listing,
   LogOptions,
   ObjectRef,
@@ -124,13 +128,20 @@ class HttpCluster implements Cluster {
 
   watch<T>(resource: Resource<T>, watchOptions: WatchOptions<T>): AsyncIterable<Change<T>> {
     const options = { ...watchOptions, signal: either(watchOptions.signal, this.#ended) };
+    const { name } = options;
     return followWatch({
-      list: () => this.list(resource, options),
+      list:
+        name === undefined
+          ? () => this.list(resource, options)
+          : namedListing(
+              () => this.#readNamed(resource, name, options),
+              (object) => resource.parse(object),
+            ),
       open: (resourceVersion, timeoutSeconds, signal) =>
         this.#stream({
           method: 'GET',
           path: collectionPath(resource, options.namespace, {
-            ...selectionQuery(options),
+            ...(name === undefined ? selectionQuery(options) : { fieldSelector: `metadata.name=${name}` }),
             watch: true,
             allowWatchBookmarks: true,
             resourceVersion,
@@ -143,6 +154,19 @@ class HttpCluster implements Cluster {
     });
   }
 
+  async #readNamed(
+    resource: Resource<unknown>,
+    name: string,
+    { namespace = '', signal }: Selection,
+  ): Promise<KubeObject> {
+    const answer = await this.#send({
+      method: 'GET',
+      path: objectPath(resource, { namespace, name }),
+      signal,
+    });
+    return this.#object(resource, this.#json(answer.text));
+  }
+
   async canI(attributes: AccessAttributes): Promise<Verdict> {
     const { group, resource, subresource, verb, namespace, name } = attributes;
     const resourceAttributes = { group, resource, subresource, verb, namespace, name };
@@ -150,6 +174,12 @@ class HttpCluster implements Cluster {
       resourceAttributes,
     });
     return { allowed: status['allowed'] === true, reason: asString(status['reason']) ?? '' };
+  }
+
+  async rules(namespace: string): Promise<AccessRules> {
+    return parseAccessRules(
+      await this.#review('authorization.k8s.io', 'SelfSubjectRulesReview', { namespace }),
+    );
   }
 
   async self(): Promise<Identity> {
@@ -208,7 +238,7 @@ class HttpCluster implements Cluster {
     );
   }
 
-  #object(resource: Resource<unknown>, value: unknown): ReturnType<typeof parseObject> {
+  #object(resource: Resource<unknown>, value: unknown): KubeObject {
     return parseObject(value, { apiVersion: apiVersionOf(resource), kind: resource.kind });
   }
 

@@ -93,6 +93,11 @@ export type Change<T> =
 
 export interface WatchOptions<T = unknown> extends Selection {
   signal: AbortSignal;
+  /**
+   * This object alone, read with `get` before it is watched by a field selector for its name: RBAC's rules with
+   * `resourceNames` allow that without `list`. In place of the selectors, together with `namespace`.
+   */
+  name?: string | undefined;
   /** Continue from a listing instead of listing first; the first `synced` then holds its items. */
   from?: Listing<T> | undefined;
   /** Told of each interruption, before the watch resumes by itself. */
@@ -111,6 +116,25 @@ export interface AccessAttributes {
 export interface Verdict {
   allowed: boolean;
   reason: string;
+}
+
+/** What one rule of a namespace allows me; `*` among verbs, groups and resources is all. */
+export interface AccessRule {
+  verbs: string[];
+  groups: string[];
+  /** `vms`, `vms/status`. */
+  resources: string[];
+  /** Absent: objects of any name. */
+  names?: string[];
+}
+
+/** All that I may do in a namespace, cluster-wide rules included. */
+export interface AccessRules {
+  rules: AccessRule[];
+  /** The API server cannot name all rules (an authorizer that is asked case by case): others may hold as well. */
+  incomplete: boolean;
+  /** Why it is incomplete. */
+  problem?: string;
 }
 
 export interface Identity {
@@ -153,6 +177,8 @@ export interface Cluster {
   watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>>;
   /** SelfSubjectAccessReview. */
   canI(attributes: AccessAttributes): Promise<Verdict>;
+  /** SelfSubjectRulesReview: what I may do in the namespace, admission policies aside. */
+  rules(namespace: string): Promise<AccessRules>;
   /** SelfSubjectReview. */
   self(): Promise<Identity>;
   /** The API server's clock now, from the `Date` header of its answers (granularity 1 s). */
