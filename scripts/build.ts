@@ -1,4 +1,7 @@
-/** Bundles vmop into dist with rolldown: `npm run build`, and part of `npm ci`. ADR 6 says why it looks as it does. */
+/**
+ * Bundles vmop into dist (or the folder that is named) with rolldown: `npm run build`, and part of `npm ci`. ADR 6 says
+ * why it looks as it does.
+ */
 import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +11,7 @@ import { licencesOf } from './build/licences.ts';
 import { LATER, laterEntries, substitutes } from './build/substitutes.ts';
 
 const root = path.join(import.meta.dirname, '..');
-const dist = path.join(root, 'dist');
+const dist = path.resolve(process.argv[2] ?? path.join(root, 'dist'));
 
 async function bundle(input: InputOptions, output: OutputOptions): Promise<OutputChunk[]> {
   const build = await rolldown({ platform: 'node', logLevel: 'warn', ...input });

@@ -25,7 +25,6 @@ export const LATER: Record<string, { importer: Importer; packages: string[] }> =
   jsonpath: { importer: '@kubernetes/client-node', packages: ['jsonpath-plus'] },
   oidc: { importer: '@kubernetes/client-node', packages: ['openid-client'] },
   proxy: { importer: '@kubernetes/client-node', packages: ['hpagent', 'socks-proxy-agent'] },
-  yaml: { importer: '@kubernetes/client-node', packages: ['js-yaml'] },
 };
 
 /** Node's own modules that take long to load and are not needed by every command. */
@@ -96,7 +95,7 @@ const SUBSTITUTES: Substitute[] = [
            export const powerShellPath = () => Promise.reject(new Error('not asked'));`,
   },
   {
-    // client-node takes hold of \`spawn\` when it is loaded: a function that loads the module when it is called.
+    // client-node takes hold of `spawn` when it is loaded: a function that loads the module when it is called.
     importer: '@kubernetes/client-node',
     specifier: 'node:child_process',
     code: `const later = (name) => (...args) => process.getBuiltinModule('node:child_process')[name](...args);
