@@ -111,11 +111,9 @@ class HttpCluster implements Cluster {
     patch: Patch,
     options: WriteOptions = {},
   ): Promise<T> {
-    const path = objectPath(resource, ref, options.subresource, writeQuery(options));
-    const [contentType, body] =
-      patch.type === 'merge'
-        ? ['application/merge-patch+json', JSON.stringify(patch.body)]
-        : ['application/json-patch+json', JSON.stringify(patch.operations)];
+    const applied = patch.type === 'apply' ? { fieldManager: patch.fieldManager, force: patch.force } : {};
+    const path = objectPath(resource, ref, options.subresource, { ...writeQuery(options), ...applied });
+    const { contentType, body } = patchBody(resource, patch);
     const answer = await this.#send({ method: 'PATCH', path, body, contentType, signal: options.signal });
     return this.#parse(resource, answer);
   }
@@ -315,6 +313,20 @@ function either(first: AbortSignal, second: AbortSignal | undefined): AbortSigna
 
 function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
   return { labelSelector, fieldSelector };
+}
+
+function patchBody(resource: Resource<unknown>, patch: Patch): { contentType: string; body: string } {
+  switch (patch.type) {
+    case 'merge':
+      return { contentType: 'application/merge-patch+json', body: JSON.stringify(patch.body) };
+    case 'json':
+      return { contentType: 'application/json-patch+json', body: JSON.stringify(patch.operations) };
+    default: {
+      // JSON is YAML.
+      const object = { apiVersion: apiVersionOf(resource), kind: resource.kind, ...patch.object };
+      return { contentType: 'application/apply-patch+yaml', body: JSON.stringify(object) };
+    }
+  }
 }
 
 function writeQuery({ dryRun }: WriteOptions): Query {

@@ -73,7 +73,12 @@ export type Patch =
   /** RFC 7396. A `metadata.resourceVersion` in the body makes the server answer 409 when the object has changed. */
   | { type: 'merge'; body: JsonObject }
   /** RFC 6902. A failed `test` is answered with 422. */
-  | { type: 'json'; operations: JsonPatchOperation[] };
+  | { type: 'json'; operations: JsonPatchOperation[] }
+  /**
+   * Server-side apply: the fields of `object` become the manager's, those that it no longer names are removed, and the
+   * object is made when it is not there. `force` takes over the fields of other managers; without it they are a 409.
+   */
+  | { type: 'apply'; object: JsonObject; fieldManager: string; force: boolean };
 
 export interface WriteOptions {
   /** Validated by the server, stored nowhere. */
