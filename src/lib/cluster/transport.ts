@@ -30,6 +30,20 @@ export interface TransportResponse {
   credentials: https.RequestOptions;
 }
 
+/** What a connection to the API server is made with, for what is no request (a WebSocket). */
+export interface ConnectionOptions {
+  /** The kubeconfig's server, without a slash at its end: `https://…` or `http://…`. */
+  server: string;
+  /** Knows authority, client certificate, server name and proxy; an option `agent` of https.request, or of `ws`. */
+  agent: http.Agent;
+  /** User agent, credentials, impersonation. */
+  headers: http.OutgoingHttpHeaders;
+  /** To be called when the server answers 401: true when it is worth another try with new `ConnectionOptions`. */
+  refused: () => Promise<boolean>;
+  /** What broke before the server answered, as the error to throw. */
+  explain: (error: unknown) => VmopError;
+}
+
 /** An answer that has begun. The time-out goes on until `done`; `explain` is for what breaks before. */
 interface Opened {
   head: TransportResponse;
@@ -72,6 +86,24 @@ export class Transport {
     if (head.status >= 300) return { ...(await finish(opened)), body };
     done();
     return { ...head, text: '', body };
+  }
+
+  /** For connections that others make (port-forward). Errors: `unreachable` without credentials, the signal's reason. */
+  async connection(signal?: AbortSignal): Promise<ConnectionOptions> {
+    const credentials = await unlessAborted(this.#credentials.get(), signal);
+    let repeated = false;
+    return {
+      server: this.#options.server,
+      agent: this.#agent(credentials),
+      headers: this.#headers(credentials),
+      refused: async () => {
+        if (repeated) return false;
+        repeated = true;
+        await this.#credentials.refused(credentials);
+        return true;
+      },
+      explain: (error) => new ConnectionError(this.#where(), error, false),
+    };
   }
 
   /** The server answered 401: the next request asks for other credentials. */
@@ -134,12 +166,7 @@ export class Transport {
     credentials: https.RequestOptions,
     agent: http.Agent,
   ): http.ClientRequest {
-    const headers: http.OutgoingHttpHeaders = {
-      accept: 'application/json',
-      'user-agent': this.#options.userAgent,
-    };
-    // The flags come last: they win over the kubeconfig's `as`.
-    Object.assign(headers, credentials.headers, impersonation(this.#options.impersonate));
+    const headers = { ...this.#headers(credentials), accept: 'application/json' };
     if (body !== undefined) {
       headers['content-type'] = contentType;
       headers['content-length'] = Buffer.byteLength(body);
@@ -150,7 +177,6 @@ export class Transport {
         method,
         headers,
         agent,
-        auth: credentials.auth ?? undefined,
         ...(signal ? { signal } : {}),
       });
     } catch (error) {
@@ -160,6 +186,13 @@ export class Transport {
         cause: error,
       });
     }
+  }
+
+  #headers({ auth, headers }: https.RequestOptions): http.OutgoingHttpHeaders {
+    const basic = auth ? { Authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
+    const sent: http.OutgoingHttpHeaders = { 'user-agent': this.#options.userAgent, ...basic };
+    // The flags come last: they win over the kubeconfig's `as`.
+    return Object.assign(sent, headers, impersonation(this.#options.impersonate));
   }
 
   #agent(credentials: https.RequestOptions): http.Agent {
