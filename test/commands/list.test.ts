@@ -125,11 +125,12 @@ test('an empty list says on stderr why, and is an empty list in JSON', async () 
   }
 });
 
-test('what the API server refuses is told in its words', async () => {
-  const { code, stderr, stdout } = await run(['list', '-l', 'a=b=c']);
-  assert.equal(code, 1);
-  assert.equal(stdout, '');
-  assert.match(stderr, /^error: .*a=b=c/);
+test('a label selector that is none is a usage error', async () => {
+  for (const line of [['list'], ['list', '-w'], ['stop']]) {
+    const { code, stderr, stdout } = await run([...line, '-l', 'a=b=c']);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.match(stderr, /^error: not a label selector: "a=b=c": "=" stands where a comma should\n/);
+  }
 });
 
 test('who may not list the VMs is told so: 4', async () => {
@@ -139,13 +140,23 @@ test('who may not list the VMs is told so: 4', async () => {
       path.includes('/vms') ? { status: 403, body: { message: 'vms is forbidden' } } : undefined,
   });
   try {
-    for (const line of ['list', 'list -w', 'start --all', 'show', 'secret show a1']) {
+    const named = 'you may read each VM there, but not list them: name the VM';
+    const cases: [line: string, message: string, hint: string][] = [
+      ...['list', 'list -w', 'start --all', 'show'].map((line): [string, string, string] => [
+        line,
+        'vms is forbidden',
+        named,
+      ]),
+      ['secret show a1', 'vms is forbidden', 'ask an administrator of the namespace for this permission'],
+      [
+        'list -A',
+        'you may not list the VMs of all namespaces',
+        '-n NAMESPACE looks in one, where single VMs may be yours',
+      ],
+    ];
+    for (const [line, message, hint] of cases) {
       const { code, stdout, stderr } = await run(`${line} --server ${proxy.url}`);
-      assert.deepEqual([line, code, stdout], [line, 4, '']);
-      assert.equal(
-        stderr,
-        'error: vms is forbidden\n  ask an administrator of the namespace for this permission\n',
-      );
+      assert.deepEqual([line, code, stdout, stderr], [line, 4, '', `error: ${message}\n  ${hint}\n`]);
     }
   } finally {
     await proxy.close();
@@ -174,6 +185,16 @@ test('-w in a pipe prints a line per change that shows, and ends with 130 when i
     '',
   ]);
   assertNothingLeft(process);
+  await suite.sandbox.patchSpec('a1', { permissions: [{ user: 'alice', may: ['start', 'accessConsole'] }] });
+});
+
+test('-w on nothing says why, and goes on', async () => {
+  const process = start('list -w', { user: 'carol' });
+  await process.shows('5 VMs are in namespace "default", but none gives the user "carol"');
+  await suite.sandbox.patchSpec('a1', { permissions: [{ user: 'carol', may: ['start'] }] });
+  await process.shows('a1 ');
+  process.runtime.interrupt('SIGINT');
+  await process.ended;
   await suite.sandbox.patchSpec('a1', { permissions: [{ user: 'alice', may: ['start', 'accessConsole'] }] });
 });
 

@@ -2,12 +2,12 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { ObjectRef } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { refKey } from '../vm/follow.ts';
-import { loadInventory } from '../vm/inventory.ts';
 import { VMS } from '../vm/parse.ts';
 import { inScope, permissionsOn, poolOf } from '../vm/permissions.ts';
 import { phaseOf } from '../vm/state.ts';
 import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
+import { readInventory } from './inventory.ts';
 
 export interface TargetFlags {
   selector?: string | undefined;
@@ -99,10 +99,7 @@ async function getTarget(context: Context, ref: ObjectRef): Promise<Target> {
 
 async function selectVms(context: Context, flags: TargetFlags, permission: Permission): Promise<Target[]> {
   const namespace = flags['all-namespaces'] === true ? undefined : context.namespace;
-  const [{ vms, pools }, subject] = await Promise.all([
-    loadInventory(context.cluster, namespace, flags.selector),
-    context.subject(namespace),
-  ]);
+  const { vms, pools, subject } = await readInventory(context, namespace, flags.selector);
   const allowed = vms.filter((vm) => permissionsOn(vm, poolOf(vm, pools), subject).has(permission));
   if (allowed.length === 0) {
     const where = namespace === undefined ? 'any namespace' : `namespace "${namespace}"`;
@@ -115,10 +112,7 @@ async function selectVms(context: Context, flags: TargetFlags, permission: Permi
 
 async function chooseVm(context: Context): Promise<string> {
   const { namespace } = context;
-  const [{ vms, pools }, subject] = await Promise.all([
-    loadInventory(context.cluster, namespace),
-    context.subject(namespace),
-  ]);
+  const { vms, pools, subject } = await readInventory(context, namespace);
   const mine = vms.filter((vm) => inScope(vm, pools, subject, 'usable'));
   const names = mine.map((vm) => vm.name);
   if (names.length === 0) {

@@ -1,12 +1,15 @@
+import { matchesLabels, parseLabelSelector } from '../cluster/label-selector.ts';
 import { refKey } from '../vm/follow.ts';
-import { loadInventory, poolsFor } from '../vm/inventory.ts';
+import { poolsFor } from '../vm/inventory.ts';
 import { VMS } from '../vm/parse.ts';
 import { inScope, poolOf, type Scope, type Subject } from '../vm/permissions.ts';
+import { watchVms } from '../vm/watch.ts';
 import { summarize, type VmSummary } from '../vm/summary.ts';
 import type { Vm, VmPool } from '../vm/types.ts';
 import { createLiveView } from '../output/live.ts';
 import type { View } from '../output/render.ts';
 import type { Context } from '../cli/context.ts';
+import { readInventory } from '../cli/inventory.ts';
 import { AlreadyTold, asVmopError } from '../cli/report.ts';
 
 export interface ListRequest {
@@ -20,10 +23,7 @@ export async function listUsable(
   context: Context,
   { namespace, labelSelector, scope }: ListRequest,
 ): Promise<{ rows: VmSummary[]; emptyBecause: string | undefined }> {
-  const [{ vms, pools }, subject] = await Promise.all([
-    loadInventory(context.cluster, namespace, labelSelector),
-    context.subject(namespace),
-  ]);
+  const { vms, pools, subject } = await readInventory(context, namespace, labelSelector);
   const rows = vms
     .filter((vm) => inScope(vm, pools, subject, scope))
     .map((vm) => summarize(vm, pools, subject));
@@ -59,6 +59,7 @@ export async function watchUsable(
 ): Promise<void> {
   const { cluster, terminal, format } = context;
   const { namespace, labelSelector, scope } = request;
+  const labels = parseLabelSelector(labelSelector ?? '');
   const subject = await context.subject(namespace);
   let pools: VmPool[] = [];
   const live = createLiveView<VmSummary>({
@@ -70,13 +71,25 @@ export async function watchUsable(
     compare: (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
   });
   const signal = AbortSignal.any([context.signal, terminal.outputClosed]);
-  const belongs = (vm: Vm): boolean => inScope(vm, pools, subject, scope);
-  const onInterruption = (reason: string): void => terminal.detail(`watch interrupted, resuming: ${reason}`);
+  const belongs = (vm: Vm): boolean => matchesLabels(labels, vm.labels) && inScope(vm, pools, subject, scope);
+  const changes = watchVms(cluster, VMS, {
+    namespace,
+    labelSelector,
+    signal,
+    onNotice: (sentence) => terminal.detail(`the watch goes on: ${sentence}`),
+    onIncomplete: (sentence) => terminal.warn(sentence),
+  });
+  let first = true;
   try {
-    for await (const change of cluster.watch(VMS, { namespace, labelSelector, signal, onInterruption })) {
+    for await (const change of changes) {
       if (change.type === 'synced') {
         pools = await poolsFor(cluster, namespace, change.items);
-        await live.update(change.items.filter(belongs).map((vm) => summarize(vm, pools, subject)));
+        const rows = change.items.filter(belongs).map((vm) => summarize(vm, pools, subject));
+        if (first && rows.length === 0) {
+          terminal.info(whyEmpty(change.items.length, namespace, labelSelector, subject));
+        }
+        first = false;
+        await live.update(rows);
         continue;
       }
       // Assigned meanwhile from a pool that was not asked for before.

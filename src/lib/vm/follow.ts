@@ -1,6 +1,7 @@
 import { VmopError, type ErrorCode } from '../errors.ts';
 import type { Cluster, ObjectRef, Resource } from '../cluster/types.ts';
 import type { Vm } from './types.ts';
+import { watchVms } from './watch.ts';
 
 /** What is made of one VM's state: not yet (undefined), done, or failed for good. */
 export type Verdict<R> = { done: R } | { failed: VmopError } | undefined;
@@ -35,7 +36,7 @@ export function refKey({ namespace, name }: ObjectRef): string {
 
 /**
  * Follows VMs until the verdict on each has fallen or the time is over (error `timeout`). One watch serves all the
- * VMs of a namespace. A VM that is deleted meanwhile ends with `notFound`. Rejects only when the signal aborts or
+ * VMs of a namespace, where they may be listed. A VM that is deleted meanwhile ends with `notFound`. Rejects only when the signal aborts or
  * the cluster refuses the watch; whatever happens to one VM is its own result.
  */
 export async function followVms<R, V extends Vm>(
@@ -107,10 +108,9 @@ async function followNamespace<R, V extends Vm>(
     if (ref)
       settle(ref, { error: new VmopError('notFound', `VM ${name} was deleted meanwhile`, { vm: name }) });
   };
-  const only = refs.length === 1 ? refs[0] : undefined;
-  const changes = cluster.watch(options.resource, {
+  const changes = watchVms(cluster, options.resource, {
     namespace,
-    fieldSelector: only && `metadata.name=${only.name}`,
+    names: refs.map(({ name }) => name),
     signal: AbortSignal.any([options.signal, ended, finished.signal]),
   });
   for await (const change of changes) {
