@@ -86,6 +86,10 @@ function parseMeta(value: unknown): ObjectMeta {
   }
   const generation = asInteger(meta['generation']);
   if (generation !== undefined) parsed.generation = generation;
+  // Of one width and zone: as text they sort by time.
+  const writes = asArray(meta['managedFields']).map((entry) => asString(asObject(entry)['time']) ?? '');
+  const writtenAt = writes.reduce((latest, time) => (time > latest ? time : latest), '');
+  if (writtenAt !== '') parsed.writtenAt = writtenAt;
   if (isObject(meta['labels'])) parsed.labels = asStrings(meta['labels']);
   if (isObject(meta['annotations'])) parsed.annotations = asStrings(meta['annotations']);
   if (Array.isArray(meta['ownerReferences']))

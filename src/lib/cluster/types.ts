@@ -9,6 +9,8 @@ export interface ObjectMeta {
   generation?: number;
   creationTimestamp?: string;
   deletionTimestamp?: string;
+  /** When it was last written, by the API server's clock; absent where the server keeps no `managedFields`. */
+  writtenAt?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   ownerReferences?: OwnerReference[];

@@ -38,7 +38,7 @@ export interface SecretResult {
   /** A new password or expiry was stored. */
   changed: boolean;
   dryRun: boolean;
-  /** The runner said that it applied the password; absent where it never says so. */
+  /** The runner said that it handed the password to QEMU, not whether QEMU took it; absent where it never says so. */
   confirmed?: boolean;
   /** Why it is not confirmed. */
   unconfirmedBecause?: string;
@@ -227,12 +227,12 @@ function warningBeforeWrite(
   };
 }
 
-/** Seconds of `--validity`. Error: `usage` outside of 1 s to 24 h. */
+/** Seconds of `--validity`. Error: `usage` for parts of a second, which QEMU does not know, and outside of 1 s to 24 h. */
 export function parseValidity(text: string): number {
-  const seconds = Math.ceil(parseDuration(text) / 1000);
-  if (seconds >= 1 && seconds <= 86_400) return seconds;
+  const seconds = parseDuration(text) / 1000;
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 86_400) return seconds;
   throw new VmopError('usage', `a validity of ${text} makes no sense`, {
-    hint: 'from 1s to 24h; the default is 60s',
+    hint: 'whole seconds from 1s to 24h; the default is 60s',
   });
 }
 
@@ -292,7 +292,7 @@ function sentence(result: SecretResult): string {
     confirmed === undefined
       ? ''
       : confirmed
-        ? ', confirmed by the runner'
+        ? ', handed to QEMU by the runner, which does not tell whether QEMU took it'
         : `, not confirmed: ${unconfirmedBecause ?? 'the runner has not said'}`;
   return `${name}: ${secret} changed, ${expiryText(result)}${told}${shown}`;
 }

@@ -5,8 +5,12 @@ import { VMS } from '../../vm/parse.ts';
 import { refOf } from '../../vm/write.ts';
 import { condition, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
+import type { DisplaySecret } from './display-secret.ts';
 
-/** Whether the runner said that it applied a password. Without it the password may work all the same, or later. */
+/**
+ * Whether the runner said that it handed a password to QEMU; it does not say whether QEMU took it. Without it the
+ * password may work all the same, or later.
+ */
 export type Confirmation = { confirmed: true } | { confirmed: false; reason: string };
 
 /** What the serial says of a display that asks for no password. */
@@ -35,13 +39,26 @@ export function startBumpWaitMs(vm: Vm, now: Date): number {
   return Math.min(Math.max(START_BUMP_MS - (now.getTime() - since.getTime()), 0), START_BUMP_MS);
 }
 
-/** The VM after the bump of its own start: as it is, when that was long ago. */
-export async function afterStartBump(
+/** How long the bump of a write to the Secret may be outstanding: 0.3–0.4 s were measured; times are whole seconds. */
+const WRITE_BUMP_MS = 2000;
+
+/**
+ * How long to wait for the bump that an earlier write to the Secret brings, whoever made it: 0 when it must be over.
+ * A write in between would take it for its own confirmation. Both times are the API server's.
+ */
+export function writeBumpWaitMs(vm: Vm, { writtenAt }: DisplaySecret, now: Date): number {
+  if (phaseOf(vm) !== 'running' || writtenAt === undefined) return 0;
+  return Math.min(Math.max(WRITE_BUMP_MS - (now.getTime() - writtenAt.getTime()), 0), WRITE_BUMP_MS);
+}
+
+/** The VM after the bump of its own start, or of an earlier write to the Secret: as it is, when that was long ago. */
+export async function afterEarlierBump(
   cluster: Cluster,
   vm: Vm,
+  secret: DisplaySecret,
   { now, signal }: { now: Date; signal: AbortSignal },
 ): Promise<Vm> {
-  const timeoutMs = startBumpWaitMs(vm, now);
+  const timeoutMs = Math.max(startBumpWaitMs(vm, now), writeBumpWaitMs(vm, secret, now));
   if (timeoutMs === 0) return vm;
   let latest = vm;
   const first = vm.status.displayPasswordSerial;

@@ -7,6 +7,8 @@ export interface DisplaySecret {
   namespace: string;
   resourceVersion: string;
   createdAt?: Date;
+  /** By the API server's clock; absent where it does not say. */
+  writtenAt?: Date;
   /** undefined: the Secret holds none, or something that is no text. */
   password?: string;
   /** As it was written: see `parseExpiry`. */
@@ -50,6 +52,7 @@ function parseDisplaySecret({ metadata, ...object }: KubeObject): DisplaySecret 
     namespace: metadata.namespace ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
     createdAt: asDate(metadata.creationTimestamp),
+    writtenAt: asDate(metadata.writtenAt),
     // An empty password is none.
     password: text(PASSWORD_KEY) || undefined,
     expiry: text(EXPIRY_KEY),

@@ -2,7 +2,7 @@ import { modify } from '../../cluster/modify.ts';
 import type { Cluster, ObjectRef } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { VMS } from '../../vm/parse.ts';
-import { afterStartBump, awaitConfirmation, UNPROTECTED, type Confirmation } from './confirmation.ts';
+import { afterEarlierBump, awaitConfirmation, UNPROTECTED, type Confirmation } from './confirmation.ts';
 import { DISPLAY_SECRETS, findDisplaySecret, type DisplaySecret } from './display-secret.ts';
 import { decidePassword, parseExpiry, passwordPatch, type Expiry, type PasswordChange } from './password.ts';
 
@@ -48,7 +48,8 @@ export interface RotationOptions extends PasswordWriteOptions {
 
 /**
  * The password to connect with: the present one while it lasts, else a new one, confirmed by the runner as far as it
- * can be. On a VM that has only just started it first waits (3 s at most) until the runner has applied the Secret.
+ * can be. On a VM that has only just started, or whose Secret somebody has only just written, it first waits (3 s at
+ * most) until the runner has applied that.
  * Errors: whatever the API server refuses; `conflict` when others keep changing the Secret.
  */
 export async function rotateDisplayPassword(
@@ -116,7 +117,7 @@ async function changePassword(
   ]);
   if (seen.status.displayPasswordSerial === UNPROTECTED) return { kind: 'none', reason: 'unprotected' };
   if (secret === undefined) return { kind: 'none', reason: 'noSecret' };
-  const vm = await afterStartBump(cluster, seen, { now: seenAt, signal });
+  const vm = await afterEarlierBump(cluster, seen, secret, { now: seenAt, signal });
   const now = await cluster.now();
   let same = false;
   const { object, written } = await modify(
