@@ -35,6 +35,7 @@ const node = process.execPath;
 
 async function staticChecks(): Promise<void> {
   await check('types', bin('tsc'), ['-p', '.']);
+  await check('types of the browser console’s page', bin('tsc'), ['-p', 'src/lib/console/web/page']);
   await check('lint: layers, cycles, rules', bin('oxlint'), ['--deny-warnings']);
   await check('format', bin('prettier'), ['--check', '--log-level', 'warn', '.']);
   await check('command table, oclif.manifest.json and README are up to date', node, [

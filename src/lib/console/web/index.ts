@@ -1,0 +1,317 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { createWebSocketStream, WebSocketServer, type WebSocket } from 'ws';
+import { messageOf } from '../../errors.ts';
+import { asObject, asString, parseJson } from '../../cluster/parse.ts';
+import { sanitize, truncate } from '../../text.ts';
+import type { LaunchPage } from './browser.ts';
+import { ControlLink, type FromPage, type PageWords } from './control.ts';
+import {
+  CONTROL_PATH,
+  CONTROL_PROTOCOL,
+  decideRequest,
+  decideUpgrade,
+  SPICE_PATH,
+  SPICE_PROTOCOL,
+  type RequestHead,
+  type Site,
+} from './guard.ts';
+import { securityHeaders } from './headers.ts';
+import { checkListen, type ListenPlan } from './listen.ts';
+import { readPageFiles, type PageFile } from './page-files.ts';
+import { PagePresence } from './presence.ts';
+import { listen, readBody, respond, respondOnSocket, type ListeningServer } from './server.ts';
+import { LinkTicket, newSecret, type LinkTarget } from './ticket.ts';
+
+/** What carries the page's SPICE connections to the VM. */
+export interface WebBridge {
+  /** The SPICE password that the page gives; worthless elsewhere. */
+  readonly ticket: string;
+  /** Takes over one connection, for one channel. */
+  accept(client: Duplex): void;
+}
+
+export type WebConsoleEvent =
+  /** A page has used the link. */
+  | { type: 'opened' }
+  /** The page is there, or away: closed, or about to come back after a reload. */
+  | { type: 'page'; present: boolean }
+  /** The browser was asked to open the page, or could not be. */
+  | { type: 'browser'; name: string }
+  | { type: 'noBrowser'; reason: string }
+  /** Somebody asked for what they may not have; `request` is sanitized. */
+  | { type: 'refused'; status: number; reason: string; request: string }
+  | FromPage;
+
+export type WebConsoleEnd =
+  /** The page was closed and has not come back. */
+  | { kind: 'pageClosed' }
+  /** Nobody has used the link while it was valid. */
+  | { kind: 'neverOpened' }
+  /** By `close`, or the signal. */
+  | { kind: 'closed' };
+
+export interface WebConsoleOptions {
+  bridge: WebBridge;
+  /** For the page's title, and for the command that it names. */
+  vm: { namespace: string; name: string };
+  /** What a session opens at this moment: the link is only good for what it was when the server was started. */
+  target: () => LinkTarget;
+  /** Default: loopback, any port. */
+  plan?: ListenPlan;
+  /** How long the link may be used. */
+  linkValidMs: number;
+  /** How long a page may be away before the session ends: a reload takes a moment. */
+  awayMs?: number;
+  /** Shows the link to the person; without it that is left to the caller. */
+  openInBrowser?: ((url: string) => Promise<LaunchPage>) | undefined;
+  onEvent?: ((event: WebConsoleEvent) => void) | undefined;
+  /** Ends it. */
+  signal: AbortSignal;
+}
+
+export interface WebConsole {
+  /** The link: its fragment holds the ticket, so whoever sees it first gets the console. */
+  readonly url: string;
+  /** Resolves when nothing is open any more; never rejects. */
+  readonly ended: Promise<WebConsoleEnd>;
+  /** Shows a sentence on the page while the session goes on. */
+  notify(words: PageWords): void;
+  /** Makes the page open its channels anew, after the connection to the VM was lost. */
+  reopen(): void;
+  /** Ends the session; the page shows why. Any number of times. */
+  close(words?: PageWords): Promise<void>;
+}
+
+const AWAY_MS = 6000;
+/** How long the page may take to hear the last word. */
+const LAST_WORD_MS = 1000;
+const LONGEST_BODY_BYTES = 1024;
+/** The longest message of a SPICE client in one piece is a part of a file that is dropped on the desktop. */
+const LONGEST_SPICE_MESSAGE_BYTES = 1024 * 1024;
+const LONGEST_CONTROL_MESSAGE_BYTES = 4096;
+/** Main, display, inputs, cursor, playback; and the same again while a page reloads. */
+const MOST_CHANNELS = 32;
+
+/**
+ * Serves the browser console of one VM until its page is closed. Errors: `console` when it cannot listen or vmop is
+ * not installed completely, `usage` for a certificate that cannot be used; the signal's reason.
+ */
+export async function startWebConsole(options: WebConsoleOptions): Promise<WebConsole> {
+  options.signal.throwIfAborted();
+  const files = await readPageFiles();
+  const listening = await listen(options.plan ?? checkListen());
+  const running = new RunningWebConsole(options, files, listening);
+  if (options.signal.aborted) {
+    await running.close();
+    options.signal.throwIfAborted();
+  }
+  await running.show();
+  return running;
+}
+
+class RunningWebConsole implements WebConsole {
+  readonly url: string;
+  readonly ended: Promise<WebConsoleEnd>;
+  readonly #options: WebConsoleOptions;
+  readonly #listening: ListeningServer;
+  readonly #site: Site;
+  readonly #files: ReadonlyMap<string, PageFile>;
+  readonly #headers: Record<string, string>;
+  readonly #ticket: LinkTicket;
+  readonly #presence: PagePresence;
+  readonly #spice = webSocketServer(LONGEST_SPICE_MESSAGE_BYTES, SPICE_PROTOCOL);
+  readonly #controls = webSocketServer(LONGEST_CONTROL_MESSAGE_BYTES, CONTROL_PROTOCOL);
+  readonly #finished = Promise.withResolvers<WebConsoleEnd>();
+  readonly #onAbort = (): void => void this.close({ text: 'vmop was interrupted.' });
+  #control: ControlLink | undefined;
+  #launch: LaunchPage | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: WebConsoleOptions, files: Map<string, PageFile>, listening: ListeningServer) {
+    const { linkValidMs, awayMs = AWAY_MS, signal } = options;
+    const { server, origin, hosts } = listening;
+    this.#options = options;
+    this.#listening = listening;
+    this.#files = files;
+    this.#site = { hosts, origin, files, sessionId: undefined };
+    this.#headers = securityHeaders(origin.replace(/^http/, 'ws'));
+    this.#ticket = new LinkTicket(options.target(), performance.now() + linkValidMs);
+    this.url = `${origin}/#t=${this.#ticket.text}`;
+    this.ended = this.#finished.promise;
+    this.#presence = new PagePresence(
+      { openWithinMs: linkValidMs, graceMs: awayMs },
+      (kind) => void this.#end({ kind }, { text: 'The page was away for too long.' }),
+    );
+    server.on('request', (request, response) => void this.#answer(request, response));
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on('clientError', (_error, socket) => socket.destroy());
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  async show(): Promise<void> {
+    const { openInBrowser } = this.#options;
+    if (openInBrowser === undefined) return;
+    try {
+      const launch = await openInBrowser(this.url);
+      this.#launch = launch;
+      this.#emit({ type: 'browser', name: launch.browser });
+      // It may have been quick.
+      if (this.#site.sessionId !== undefined || this.#closing !== undefined) await launch.remove();
+    } catch (error) {
+      this.#emit({ type: 'noBrowser', reason: sanitize(messageOf(error)) });
+    }
+  }
+
+  notify(words: PageWords): void {
+    this.#control?.send({ type: 'notice', ...words });
+  }
+
+  reopen(): void {
+    this.#control?.send({ type: 'reopen' });
+  }
+
+  async close(words: PageWords = { text: 'vmop has ended the session.' }): Promise<void> {
+    await this.#end({ kind: 'closed' }, words);
+  }
+
+  async #end(how: WebConsoleEnd, words: PageWords): Promise<void> {
+    this.#closing ??= this.#shut(words).finally(() => this.#finished.resolve(how));
+    await this.#closing;
+  }
+
+  async #shut(words: PageWords): Promise<void> {
+    const { server } = this.#listening;
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
+    this.#presence.stop();
+    const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+    const heard = Promise.all([...this.#controls.clients].map(untilClosed));
+    this.#control?.end(words);
+    await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref())]);
+    for (const socket of [...this.#controls.clients, ...this.#spice.clients]) socket.terminate();
+    server.closeAllConnections();
+    await closed;
+    await this.#launch?.remove();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on('error', () => {});
+    response.on('error', () => {});
+    const verdict = decideRequest(this.#site, headOf(request));
+    if (verdict.answer === 'refuse') {
+      this.#refused(request, verdict.status, verdict.reason);
+      const { status, reason } = verdict;
+      respond(
+        response,
+        this.#headers,
+        { status, type: 'text/plain; charset=utf-8', body: `${reason}\n` },
+        true,
+      );
+    } else if (verdict.answer === 'file') {
+      const file = this.#files.get(verdict.path);
+      if (file) respond(response, this.#headers, { status: 200, ...file });
+    } else {
+      const { status, body } = await this.#startSession(request);
+      const json = { status, type: 'application/json', body: JSON.stringify(body) };
+      respond(response, this.#headers, json, status !== 200);
+    }
+  }
+
+  /** Trades the link's ticket for what the page needs. */
+  async #startSession(request: IncomingMessage): Promise<{ status: number; body: object }> {
+    const refused = (status: number, reason: string): { status: number; body: object } => {
+      this.#refused(request, status, reason);
+      return { status, body: { reason } };
+    };
+    const text = await readBody(request, LONGEST_BODY_BYTES);
+    if (text === undefined) return refused(413, 'tooLong');
+    const { vm, target, bridge } = this.#options;
+    const given = asString(asObject(parseJson(text))['ticket']) ?? '';
+    const redemption = this.#ticket.redeem(given, target(), performance.now());
+    if (redemption !== 'accepted') return refused(403, redemption);
+    const id = newSecret();
+    this.#site.sessionId = id;
+    this.#presence.left();
+    void this.#launch?.remove();
+    this.#emit({ type: 'opened' });
+    return {
+      status: 200,
+      body: { spice: SPICE_PATH + id, control: CONTROL_PATH + id, password: bridge.ticket, vm },
+    };
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+    let verdict = decideUpgrade(this.#site, headOf(request), protocols);
+    if (this.#closing || (verdict.answer === 'spice' && this.#spice.clients.size >= MOST_CHANNELS)) {
+      verdict = { answer: 'refuse', status: 503, reason: 'there is no room for another connection' };
+    }
+    if (verdict.answer === 'refuse') {
+      this.#refused(request, verdict.status, verdict.reason);
+      respondOnSocket(socket, verdict.status, verdict.reason);
+    } else if (verdict.answer === 'spice') {
+      this.#spice.handleUpgrade(request, socket, head, (connection) =>
+        this.#options.bridge.accept(asStream(connection)),
+      );
+    } else {
+      this.#controls.handleUpgrade(request, socket, head, (connection) => this.#controlled(connection));
+    }
+  }
+
+  #controlled(connection: WebSocket): void {
+    this.#control?.end({ text: 'The console was opened in another window.' });
+    const control = new ControlLink(connection, {
+      message: (message) => {
+        if (this.#control === control) this.#emit(message);
+      },
+      close: () => {
+        if (this.#control !== control) return;
+        this.#control = undefined;
+        this.#presence.left();
+        this.#emit({ type: 'page', present: false });
+      },
+    });
+    this.#control = control;
+    this.#presence.came();
+    this.#emit({ type: 'page', present: true });
+  }
+
+  #refused(request: IncomingMessage, status: number, reason: string): void {
+    // The path of a session is a secret; nobody needs it to understand a refusal.
+    const where = (request.url ?? '').replace(/^(\/[a-z]+\/).+$/s, '$1…');
+    const { host, origin } = request.headers;
+    const text = `${request.method ?? ''} ${where}, host ${host ?? 'none'}, origin ${origin ?? 'none'}`;
+    this.#emit({ type: 'refused', status, reason, request: truncate(sanitize(text), 200) });
+  }
+
+  #emit(event: WebConsoleEvent): void {
+    this.#options.onEvent?.(event);
+  }
+}
+
+function webSocketServer(maxPayload: number, protocol: string): WebSocketServer {
+  return new WebSocketServer({
+    noServer: true,
+    maxPayload,
+    perMessageDeflate: false,
+    handleProtocols: () => protocol,
+  });
+}
+
+function headOf({ method = '', url = '', headers, headersDistinct }: IncomingMessage): RequestHead {
+  const { host = [], origin = [] } = headersDistinct;
+  return { method, url, host, origin, contentType: headers['content-type'] };
+}
+
+/** The bytes of a WebSocket, with backpressure both ways. */
+function asStream(connection: WebSocket): Duplex {
+  const stream = createWebSocketStream(connection);
+  stream.on('error', () => {});
+  // Who is not reading hears of no end, so the stream is closed once its readers have had the chance.
+  connection.once('close', () => setImmediate(() => stream.destroy()));
+  return stream;
+}
+
+function untilClosed(connection: WebSocket): Promise<void> {
+  return new Promise((resolve) => void connection.once('close', () => resolve()));
+}

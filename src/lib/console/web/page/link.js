@@ -1,0 +1,116 @@
+/**
+ * The page's link to vmop: a session for the ticket in the page's address, and the connection that carries what both
+ * have to say.
+ */
+
+/**
+ * @typedef {object} Session
+ * @property {string} spice The path of SPICE connections.
+ * @property {string} control The path of our own connection.
+ * @property {string} password What SPICE asks for: worthless elsewhere.
+ * @property {{ namespace: string, name: string }} vm
+ */
+
+/** @typedef {'used' | 'expired' | 'wrong' | 'unreachable'} Refusal */
+
+/**
+ * @typedef {object} ControlHandlers
+ * @property {(message: Record<string, unknown>) => void} message
+ * @property {() => void} close It is gone, or was never there.
+ */
+
+const STORED = 'vmop.console';
+
+/** @param {unknown} value @returns {Record<string, unknown>} */
+export function record(value) {
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+}
+
+/** @param {unknown} value */
+const string = (value) => (typeof value === 'string' ? value : '');
+
+/** @param {unknown} value @returns {Session | undefined} */
+export function parseSession(value) {
+  const { spice, control, password, vm } = record(value);
+  const { namespace, name } = record(vm);
+  if (string(spice) === '' || string(control) === '') return undefined;
+  return {
+    spice: string(spice),
+    control: string(control),
+    password: string(password),
+    vm: { namespace: string(namespace), name: string(name) },
+  };
+}
+
+/** The session of before a reload. */
+function storedSession() {
+  try {
+    return parseSession(JSON.parse(sessionStorage.getItem(STORED) ?? 'null'));
+  } catch {
+    return undefined;
+  }
+}
+
+export function forgetSession() {
+  sessionStorage.removeItem(STORED);
+}
+
+/**
+ * Trades the ticket in the address for a session; after a reload it is the one of before.
+ * @returns {Promise<Session | Refusal>}
+ */
+export async function openSession() {
+  const ticket = /^#t=([\w-]+)$/.exec(location.hash)?.[1];
+  // Out of the address, of the history, and of what somebody may copy.
+  history.replaceState(null, '', '/');
+  const stored = storedSession();
+  if (ticket === undefined) return stored ?? 'wrong';
+  try {
+    const response = await fetch('/session', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ticket }),
+    });
+    /** @type {unknown} */
+    const answer = await response.json();
+    const session = response.ok ? parseSession(answer) : undefined;
+    if (session !== undefined) {
+      sessionStorage.setItem(STORED, JSON.stringify(session));
+      return session;
+    }
+    const { reason } = record(answer);
+    if (reason === 'used' && stored !== undefined) return stored;
+    return reason === 'used' || reason === 'expired' ? reason : 'wrong';
+  } catch {
+    return 'unreachable';
+  }
+}
+
+/** @param {string} path */
+export function socketUrl(path) {
+  return location.origin.replace(/^http/, 'ws') + path;
+}
+
+/**
+ * Opens our own connection; the result sends a message, or drops it when the connection is gone.
+ * @param {Session} session
+ * @param {ControlHandlers} on
+ * @returns {(message: object) => void}
+ */
+export function openControl(session, on) {
+  const socket = new WebSocket(socketUrl(session.control), 'vmop.console');
+  /** @type {string[]} */
+  const waiting = [];
+  socket.addEventListener('open', () => {
+    for (const text of waiting.splice(0)) socket.send(text);
+  });
+  socket.addEventListener('message', ({ data }) => {
+    if (typeof data === 'string') on.message(record(JSON.parse(data)));
+  });
+  socket.addEventListener('close', () => on.close());
+  return (message) => {
+    const text = JSON.stringify(message);
+    if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    else if (socket.readyState === WebSocket.CONNECTING) waiting.push(text);
+  };
+}

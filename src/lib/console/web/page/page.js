@@ -1,0 +1,218 @@
+/** The console's page: a SPICE client, what vmop says of the session, and a few buttons. */
+import { SpiceMainConn } from './spice-client/index.js';
+import { forgetSession, openControl, openSession, socketUrl } from './link.js';
+import { Screen } from './screen.js';
+
+/** @param {string} id */
+function element(id) {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+/** @param {string} id */
+function button(id) {
+  const found = element(id);
+  if (!(found instanceof HTMLButtonElement)) throw new Error(`${id} is no button`);
+  return found;
+}
+
+/** How often is looked whether the first picture is there. */
+const PICTURE_POLL_MS = 100;
+
+/** @typedef {'connecting' | 'connected' | 'lost' | 'ended'} State */
+
+/** @type {Record<State, string>} */
+const HEADLINES = {
+  connecting: 'Connecting',
+  connected: 'Waiting for the picture',
+  lost: 'The connection was lost',
+  ended: 'The session has ended',
+};
+
+/** @type {Record<import('./link.js').Refusal, string>} */
+const REFUSALS = {
+  used: 'This link was used already: it opens one console only.',
+  expired: 'This link was valid for a short time only, which is over.',
+  wrong: 'This address belongs to no console that is open.',
+  unreachable: 'vmop does not answer: it has probably ended.',
+};
+
+/** The desktop, and the client that draws it. */
+class Console {
+  /** @type {State} */
+  #state = 'connecting';
+  /** @type {SpiceMainConn | undefined} */
+  #client;
+  #poll = 0;
+  #again = 'Run “vmop console VM --web” again.';
+  /** @type {(message: object) => void} */
+  #tell = () => {};
+  #screen = new Screen(
+    { stage: element('stage'), frame: element('frame'), screen: element('screen') },
+    { leave: () => button('keys').focus(), room: (size) => this.#resizeGuest(size) },
+  );
+
+  async start() {
+    this.#wireButtons();
+    const session = await openSession();
+    if (typeof session === 'string') return this.#end(REFUSALS[session]);
+    const { namespace, name } = session.vm;
+    this.#again = `Run “vmop console ${name} -n ${namespace} --web” again.`;
+    element('name').textContent = name;
+    element('stage').ariaLabel = `Desktop of ${name}`;
+    document.title = `${name} · vmop console`;
+    this.#tell = openControl(session, {
+      message: (message) => this.#told(message, session),
+      close: () => this.#end('vmop has ended, or cannot be reached any more.'),
+    });
+    window.addEventListener('error', ({ message }) => this.#tell({ type: 'problem', text: message }));
+    this.#connect(session);
+  }
+
+  /** @param {import('./link.js').Session} session */
+  #connect(session) {
+    this.#disconnect();
+    this.#show('connecting', 'Waiting for the desktop …');
+    this.#client = new SpiceMainConn({
+      uri: socketUrl(session.spice),
+      password: session.password,
+      screen_id: 'screen',
+      // The client would fit the canvas with styles that it does not take into account for the mouse.
+      scale_view: false,
+      onsuccess: () => this.#connected(),
+      onerror: (/** @type {unknown} */ error) => this.#lost(error),
+      onagent: () => this.#agentCame(),
+    });
+    this.#poll = setInterval(() => this.#lookForPicture(), PICTURE_POLL_MS);
+  }
+
+  #disconnect() {
+    clearInterval(this.#poll);
+    const client = this.#client;
+    this.#client = undefined;
+    try {
+      client?.stop();
+      for (const port of client?.ports ?? []) port.cleanup();
+    } catch (error) {
+      this.#tell({ type: 'problem', text: `the client did not stop in order: ${String(error)}` });
+    }
+    this.#screen.clear();
+    button('keys').disabled = true;
+    button('clipboard').hidden = true;
+  }
+
+  #connected() {
+    this.#show('connected', 'The desktop has let us in.');
+    this.#tell({ type: 'connected' });
+  }
+
+  #lookForPicture() {
+    if (this.#state !== 'connected') return;
+    const { surfaces = [] } = this.#client?.display ?? {};
+    if (!Object.values(surfaces).some(({ draw_count }) => draw_count > 0)) return;
+    clearInterval(this.#poll);
+    element('panel').hidden = true;
+    button('keys').disabled = false;
+    this.#screen.focus();
+    this.#tell({ type: 'picture' });
+  }
+
+  /** @param {unknown} error */
+  #lost(error) {
+    if (this.#state === 'ended' || this.#state === 'lost') return;
+    const text = error instanceof Error ? error.message : String(error);
+    this.#disconnect();
+    this.#show('lost', 'vmop is finding out why …');
+    this.#tell({ type: 'lost', text });
+  }
+
+  /** @param {string} text @param {string} [hint] */
+  #end(text, hint = this.#again) {
+    if (this.#state === 'ended') return;
+    this.#disconnect();
+    forgetSession();
+    this.#show('ended', text, hint);
+  }
+
+  /**
+   * @param {Record<string, unknown>} message
+   * @param {import('./link.js').Session} session
+   */
+  #told({ type, text, hint }, session) {
+    const words = typeof text === 'string' ? text : '';
+    const advice = typeof hint === 'string' ? hint : undefined;
+    if (type === 'notice')
+      element('notice').textContent = advice === undefined ? words : `${words} ${advice}`;
+    if (type === 'reopen') this.#connect(session);
+    if (type === 'ended') this.#end(words, advice);
+  }
+
+  /** @param {State} state @param {string} text @param {string} [hint] */
+  #show(state, text, hint) {
+    this.#state = state;
+    document.documentElement.dataset['state'] = state;
+    element('state').textContent = state;
+    if (state !== 'connected') element('notice').textContent = '';
+    element('panel').hidden = false;
+    element('panel').role = state === 'ended' ? 'alert' : 'status';
+    element('headline').textContent = HEADLINES[state];
+    element('text').textContent = text;
+    element('hint').textContent = hint ?? '';
+    element('hint').hidden = hint === undefined;
+    button('fit').disabled = state === 'ended';
+    button('full').disabled = state === 'ended';
+    if (state === 'ended' && document.fullscreenElement !== null) void document.exitFullscreen();
+  }
+
+  #agentCame() {
+    button('clipboard').hidden = false;
+    this.#resizeGuest(this.#screen.room);
+  }
+
+  /** @param {import('./screen.js').Size} size */
+  #resizeGuest({ width, height }) {
+    if (this.#client?.agent_connected === true) this.#client.resize_window(0, width, height, 32, 0, 0);
+  }
+
+  #wireButtons() {
+    button('keys').addEventListener('click', () => {
+      this.#screen.press(['ControlLeft', 'AltLeft', 'Delete']);
+      this.#screen.focus();
+    });
+    button('fit').addEventListener('click', () => {
+      this.#screen.fit = !this.#screen.fit;
+      button('fit').ariaPressed = String(this.#screen.fit);
+      this.#screen.focus();
+    });
+    button('full').addEventListener('click', () => void this.#fullScreen());
+    button('clipboard').addEventListener('click', () => void this.#shareClipboard());
+  }
+
+  async #fullScreen() {
+    await document.documentElement.requestFullscreen({ navigationUI: 'hide' });
+    // Where the browser can: Esc, Alt-Tab and the like are for the desktop; holding Esc leaves.
+    const keyboard = Reflect.get(navigator, 'keyboard');
+    if (typeof keyboard === 'object' && keyboard !== null && 'lock' in keyboard) {
+      if (typeof keyboard.lock === 'function') await keyboard.lock();
+    }
+    this.#screen.focus();
+  }
+
+  /** The client offers the clipboard whenever the desktop gets the keyboard; the browser asks the person before. */
+  async #shareClipboard() {
+    try {
+      await navigator.clipboard.readText();
+      this.#client?.send_clipboard_grab();
+      element('notice').textContent = '';
+    } catch {
+      element('notice').textContent = 'The browser does not let this page read the clipboard.';
+    }
+    this.#screen.focus();
+  }
+}
+
+// The client would stop everything to say that it does not know a key.
+Reflect.set(window, 'alert', undefined);
+
+await new Console().start();
