@@ -3,7 +3,9 @@ import { VmopError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
+import { inParallel } from '../parallel.ts';
 import { missingPermission, permissionsOn } from '../vm/permissions.ts';
+import { explainRefusal } from '../vm/refusal.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { vmArgument } from '../vm/write.ts';
@@ -66,7 +68,10 @@ export async function onTargets<R extends ObjectRef>(
 
 type CheckedTarget = (TargetVm & { ref: ObjectRef }) | Extract<Target, { error: VmopError }>;
 
-/** spec.permissions first: its refusal names the permission and who holds it, which the API server's does not. */
+/**
+ * spec.permissions first, as VM-Operator's own GUI does: a courtesy, which saves a request and names who holds the
+ * permission. What the API server enforces is asked by acting.
+ */
 async function checkTarget(
   context: Context,
   target: Target,
@@ -90,33 +95,32 @@ async function checkTarget(
 }
 
 async function actOnAll<R>(
-  { signal }: Context,
+  context: Context,
   targets: readonly CheckedTarget[],
-  { act, concurrency = CONCURRENCY }: TargetWork<R>,
+  work: TargetWork<R>,
   progress: Progress,
 ): Promise<Outcome<R>[]> {
-  const outcomes: Outcome<R>[] = [];
-  const queue = targets.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, target] of queue) {
-      signal.throwIfAborted();
-      outcomes[index] = 'error' in target ? target : await attempt(target, act, progress);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, targets.length) }, worker));
+  const { signal } = context;
+  const outcomes = await inParallel(targets, work.concurrency ?? CONCURRENCY, async (target) => {
+    signal.throwIfAborted();
+    return 'error' in target ? target : attempt(context, target, work, progress);
+  });
   signal.throwIfAborted();
   return outcomes;
 }
 
 async function attempt<R>(
+  context: Context,
   { ref, ...target }: TargetVm & { ref: ObjectRef },
-  act: TargetWork<R>['act'],
+  { act, permissions }: TargetWork<R>,
   progress: Progress,
 ): Promise<Outcome<R>> {
   try {
     return { ref, result: await act(target, progress) };
   } catch (error) {
-    return { ref, error: withVm(asVmopError(error), ref) };
+    const { name: user } = await context.subject(ref.namespace);
+    const explained = explainRefusal(error, { ...target, user, permissions });
+    return { ref, error: withVm(asVmopError(explained), ref) };
   }
 }
 

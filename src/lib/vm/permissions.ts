@@ -57,8 +57,12 @@ export function holdersOf(vm: Vm, pool: VmPool | undefined, permission: Permissi
 
 /** Who holds the permission, and who can give it. */
 export function permissionHint(vm: Vm, pool: VmPool | undefined, permission: Permission): string {
+  const { assignment } = vm.status;
+  if (assignment && pool === undefined) {
+    return `pool ${sanitize(assignment.pool)} governs ${vm.name} now, and cannot be read or is gone: ask an administrator of namespace ${vm.namespace}`;
+  }
   const holders = holdersOf(vm, pool, permission);
-  const where = vm.status.assignment ? `pool ${vm.status.assignment.pool}` : `VM ${vm.name}`;
+  const where = assignment ? `pool ${sanitize(assignment.pool)}` : `VM ${vm.name}`;
   const whom = holders.length === 0 ? 'nobody' : sanitize(holders.join(', '));
   return `spec.permissions of ${where} gives it to ${whom}; an administrator of namespace ${vm.namespace} can change that`;
 }
@@ -69,10 +73,12 @@ export function missingPermission(
   pool: VmPool | undefined,
   user: string,
   permission: Permission,
+  cause?: unknown,
 ): VmopError {
   return new VmopError('forbidden', `${user} does not hold the permission ${permission} on ${vm.name}`, {
     hint: permissionHint(vm, pool, permission),
     vm: vm.name,
+    cause,
   });
 }
 

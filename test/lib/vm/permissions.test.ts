@@ -178,9 +178,10 @@ describe('the refusal for want of a permission', () => {
   test('of an assigned VM names its pool', () => {
     const vm = vmOf({ status: { assignment: { pool: 'desktops', user: 'bob' } } });
     assert.match(
-      missingPermission(vm, undefined, 'alice', 'stop').hint ?? '',
+      missingPermission(vm, poolOfSpec({ permissions: [] }), 'alice', 'stop').hint ?? '',
       /of pool desktops gives it to nobody;/,
     );
+    assert.match(missingPermission(vm, undefined, 'alice', 'stop').hint ?? '', /cannot be read or is gone/);
   });
 });
 

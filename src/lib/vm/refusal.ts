@@ -1,0 +1,86 @@
+import { ApiError } from '../cluster/api-error.ts';
+import { VmopError } from '../errors.ts';
+import { sanitize } from '../text.ts';
+import { ADMINISTRATE, parseAccessDenial, type AccessDenial } from './access-denial.ts';
+import { missingPermission } from './permissions.ts';
+import type { Permission, Vm, VmPool } from './types.ts';
+
+/** What RBAC refuses: a verb on a kind of objects, or on one of them. */
+export interface RbacRefusal {
+  user: string;
+  verb: string;
+  /** With its subresource: `vms/status`. */
+  resource: string;
+  /** Absent: not about one object. */
+  name?: string;
+  /** Absent: in all namespaces, or outside of any. */
+  namespace?: string;
+}
+
+const RBAC =
+  /(?: "(?<name>[^"]+)")? is forbidden: User "(?<user>.*)" cannot (?<verb>[a-z]+) resource "(?<resource>[^"]+)" in API group "[^"]*" (?:in the namespace "(?<namespace>[^"]+)"|at the cluster scope)/;
+
+/** Finds RBAC's refusal in the message of a 403; undefined: it was refused for another reason. */
+export function parseRbacRefusal(message: string): RbacRefusal | undefined {
+  const { user, verb, resource, name, namespace } = RBAC.exec(message)?.groups ?? {};
+  if (user === undefined || verb === undefined || resource === undefined) return undefined;
+  return {
+    user,
+    verb,
+    resource,
+    ...(name === undefined ? {} : { name }),
+    ...(namespace === undefined ? {} : { namespace }),
+  };
+}
+
+/** Who wanted what of which VM. */
+export interface RefusedAction {
+  vm: Vm;
+  /** The pool that governs the VM while it is assigned. */
+  pool: VmPool | undefined;
+  /** As `spec.permissions` names the user. */
+  user: string;
+  /** What `spec.permissions` must give for it, and gives. */
+  permissions: readonly Permission[];
+}
+
+/**
+ * The API server's refusal of an action as a person is told it: which permission is missing, and who can give it.
+ * Anything else that was thrown comes back as it is.
+ */
+export function explainRefusal(error: unknown, action: RefusedAction): unknown {
+  if (!(error instanceof ApiError)) return error;
+  const denial = parseAccessDenial(error.message);
+  if (denial) return deniedByPolicy(denial, action, error);
+  const refusal = error.status.code === 403 ? parseRbacRefusal(error.message) : undefined;
+  return refusal ? deniedByRbac(refusal, action, error) : error;
+}
+
+function deniedByPolicy(
+  { permission, what }: AccessDenial,
+  { vm, pool, user }: RefusedAction,
+  cause: ApiError,
+): VmopError {
+  if (permission !== ADMINISTRATE) return missingPermission(vm, pool, user, permission, cause);
+  return new VmopError(
+    'forbidden',
+    `${user} may not do that to ${vm.name}: only administrators of namespace ${vm.namespace} are allowed ${what}`,
+    { hint: 'no entry of spec.permissions is for this: ask an administrator to do it', vm: vm.name, cause },
+  );
+}
+
+function deniedByRbac(
+  { user, verb, resource, name }: RbacRefusal,
+  { vm, permissions }: RefusedAction,
+  cause: ApiError,
+): VmopError {
+  const what = name === undefined ? resource : `${resource} "${name}"`;
+  const whose = name === vm.name ? '' : `${vm.name}: `;
+  const hint =
+    permissions.length === 0
+      ? `an administrator of namespace ${vm.namespace} can allow it in a Role`
+      : `spec.permissions gives ${permissions.join(' and ')} on ${vm.name}, but no Role allows what that takes; ` +
+        `an administrator of namespace ${vm.namespace} can change that: vmop access apply`;
+  const message = sanitize(`${whose}the API server does not let ${user} ${verb} ${what}`);
+  return new VmopError('forbidden', message, { hint, vm: vm.name, cause });
+}

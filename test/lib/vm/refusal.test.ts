@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ApiError } from '../../../src/lib/cluster/api-error.ts';
+import { VmopError } from '../../../src/lib/errors.ts';
+import { explainRefusal, parseRbacRefusal, type RbacRefusal } from '../../../src/lib/vm/refusal.ts';
+import { poolOfSpec, vmOf } from './objects.ts';
+
+const GROUP = 'vmoperator.jdrupes.org';
+
+describe('RBAC’s words', () => {
+  const cases: [message: string, refusal: RbacRefusal | undefined][] = [
+    [
+      `vms.${GROUP} "a" is forbidden: User "alice" cannot patch resource "vms" in API group "${GROUP}" in the namespace "ns"`,
+      { user: 'alice', verb: 'patch', resource: 'vms', name: 'a', namespace: 'ns' },
+    ],
+    [
+      `vms.${GROUP} "a" is forbidden: User "oidc:a \\"b\\"" cannot patch resource "vms/status" in API group "${GROUP}" in the namespace "ns": more words`,
+      { user: 'oidc:a \\"b\\"', verb: 'patch', resource: 'vms/status', name: 'a', namespace: 'ns' },
+    ],
+    [
+      'secrets is forbidden: User "system:serviceaccount:ci:runner" cannot list resource "secrets" in API group "" in the namespace "ns"',
+      { user: 'system:serviceaccount:ci:runner', verb: 'list', resource: 'secrets', namespace: 'ns' },
+    ],
+    [
+      'namespaces is forbidden: User "alice" cannot create resource "namespaces" in API group "" at the cluster scope',
+      { user: 'alice', verb: 'create', resource: 'namespaces' },
+    ],
+    ['forbidden: User "alice" cannot get path "/metrics"', undefined],
+    ['pods "a" is forbidden: exceeded quota', undefined],
+  ];
+  for (const [message, refusal] of cases) {
+    test(message, () => assert.deepEqual(parseRbacRefusal(message), refusal));
+  }
+});
+
+describe('a refusal as a person is told it', () => {
+  const vm = vmOf({ spec: { permissions: [{ user: 'bob', may: ['start'] }] } });
+  const assigned = vmOf({ status: { assignment: { pool: 'desktops', user: 'alice' } } });
+  const pool = poolOfSpec({ permissions: [{ role: 'staff', may: ['start'] }] });
+  const denied = (text: string): string =>
+    `vms.${GROUP} "desktop-1" is forbidden: ValidatingAdmissionPolicy 'vmop-vms' with binding 'vmop-vms' denied request: ${text}`;
+  const start = denied('vmop: needs permission start on VM desktop-1 to start it');
+  const rbac = `vms.${GROUP} "desktop-1" is forbidden: User "alice" cannot patch resource "vms" in API group "${GROUP}" in the namespace "ns"`;
+  const secrets =
+    'secrets is forbidden: User "alice" cannot list resource "secrets" in API group "" in the namespace "ns"';
+  const explain = (
+    message: string,
+    code = 403,
+    action = { vm, pool: undefined as typeof pool | undefined },
+  ) =>
+    explainRefusal(new ApiError({ code, reason: '', message }), {
+      ...action,
+      user: 'alice',
+      permissions: ['start'],
+    });
+
+  const cases: [name: string, error: unknown, message: string, hint: RegExp][] = [
+    [
+      'by a policy',
+      explain(start),
+      'alice does not hold the permission start on desktop-1',
+      /gives it to bob; an administrator of namespace ns/,
+    ],
+    [
+      'by a policy that answers 422',
+      explain(start, 422),
+      'alice does not hold the permission start on desktop-1',
+      /gives it to bob/,
+    ],
+    [
+      'where the pool governs',
+      explain(start, 403, { vm: assigned, pool }),
+      'alice does not hold the permission start on desktop-1',
+      /of pool desktops gives it to role staff/,
+    ],
+    [
+      'where the pool is hidden',
+      explain(start, 403, { vm: assigned, pool: undefined }),
+      'alice does not hold the permission start on desktop-1',
+      /^pool desktops governs desktop-1 now, and cannot be read or is gone/,
+    ],
+    [
+      'of what only administrators may',
+      explain(denied('vmop: needs permission administrate on VM desktop-1 to change spec.permissions')),
+      'alice may not do that to desktop-1: only administrators of namespace ns are allowed to change spec.permissions',
+      /ask an administrator/,
+    ],
+    [
+      'by RBAC',
+      explain(rbac),
+      'the API server does not let alice patch vms "desktop-1"',
+      /^spec\.permissions gives start on desktop-1, but no Role .*an administrator of namespace ns/,
+    ],
+    [
+      'by RBAC, about something else',
+      explain(secrets),
+      'desktop-1: the API server does not let alice list secrets',
+      /an administrator of namespace ns/,
+    ],
+  ];
+  for (const [name, error, message, hint] of cases) {
+    test(name, () => {
+      assert.ok(error instanceof VmopError);
+      assert.deepEqual([error.code, error.message, error.vm], ['forbidden', message, 'desktop-1']);
+      assert.match(error.hint ?? '', hint);
+    });
+  }
+
+  test('anything else stays what it is', () => {
+    const conflict = new ApiError({ code: 409, reason: '', message: rbac });
+    assert.equal(explainRefusal(conflict, { vm, pool: undefined, user: 'alice', permissions: [] }), conflict);
+    assert.equal(explainRefusal('SIGINT', { vm, pool: undefined, user: 'alice', permissions: [] }), 'SIGINT');
+  });
+});
