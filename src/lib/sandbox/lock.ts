@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { asInteger, asObject, asString, parseJson } from '../cluster/parse.ts';
 import { pause } from '../cluster/retry.ts';
 import { VmopError } from '../errors.ts';
-import { identifyProcess, isSameProcessRunning, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isSameProcessRunning, parseIdentity } from './process-identity.ts';
 
 export interface LockOptions {
   timeoutMs: number;
@@ -78,14 +77,6 @@ async function removeStale(file: string, own: string, stale: string): Promise<vo
   }
   if ((await readFile(aside, 'utf8')) !== stale) await link(aside, file).catch(() => {});
   await rm(aside, { force: true });
-}
-
-/** A process as it was written to a file. */
-function parseIdentity(text: string): ProcessIdentity | undefined {
-  const value = asObject(parseJson(text));
-  const pid = asInteger(value['pid']);
-  const started = asString(value['started']);
-  return pid === undefined || started === undefined ? undefined : { pid, started };
 }
 
 export function isErrno(error: unknown, code: string): boolean {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { asInteger, asObject, asString, parseJson } from '../cluster/parse.ts';
 
 const run = promisify(execFile);
 
@@ -10,6 +11,14 @@ export interface ProcessIdentity {
   pid: number;
   /** When it started, in the system's own words. */
   started: string;
+}
+
+/** A process as `JSON.stringify` wrote it to a file. */
+export function parseIdentity(text: string): ProcessIdentity | undefined {
+  const value = asObject(parseJson(text));
+  const pid = asInteger(value['pid']);
+  const started = asString(value['started']);
+  return pid === undefined || started === undefined ? undefined : { pid, started };
 }
 
 /** Undefined when no such process runs; one that has ended and was not waited for yet counts as gone. */

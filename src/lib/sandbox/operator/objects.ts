@@ -3,7 +3,7 @@ import { CONDITIONS, GROUP, VERSION, type ConditionType, type Vm } from '../../v
 import { CM_VERSION, DISPLAY_SECRET, DP_VERSION, LABEL, REVISION, RUNNER } from './resources.ts';
 
 /** The node that a sandbox's pods are on: this machine. */
-const NODE_NAME = 'sandbox';
+export const NODE_NAME = 'sandbox';
 export const RUNNER_VERSION = 'vmop-sandbox';
 const HOST_ADDRESS = '127.0.0.1';
 /** What the runner needs to tidy up after the guest has used up its powerdownTimeout. */

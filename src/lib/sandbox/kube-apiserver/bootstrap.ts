@@ -1,0 +1,80 @@
+import { asObject, asString } from '../../cluster/parse.ts';
+import type { JsonObject } from '../../cluster/types.ts';
+import type { PolicyRule } from '../api/index.ts';
+import { customResourceDefinitions } from '../api/crd.ts';
+import { NODE_NAME } from '../operator/objects.ts';
+import { KINDS } from '../api/kinds.ts';
+import type { Admin } from './admin.ts';
+import { rbacObjects } from './rbac.ts';
+
+export interface ClusterContents {
+  rules: readonly PolicyRule[];
+  /** Undefined: there is no kubelet, and no node. */
+  kubeletPort: number | undefined;
+}
+
+/** Makes of an empty API server the cluster that the sandbox needs. */
+export async function fillCluster(
+  admin: Admin,
+  { rules, kubeletPort }: ClusterContents,
+  signal: AbortSignal,
+): Promise<void> {
+  const node = `/api/v1/nodes/${NODE_NAME}`;
+  // kube-apiserver makes this namespace by itself, a little later.
+  await admin.apply('/api/v1/namespaces/default', namespace('default'));
+  await Promise.all([
+    ...[...customResourceDefinitions(), ...rbacObjects(rules)].map((object) =>
+      admin.apply(pathOf(object), object),
+    ),
+    admin.apply('/api/v1/namespaces/default/serviceaccounts/default', {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default' },
+    }),
+    ...(kubeletPort === undefined ? [] : [admin.apply(node, nodeObject())]),
+  ]);
+  if (kubeletPort !== undefined) await admin.apply(`${node}/status`, nodeStatus(kubeletPort));
+  const custom = KINDS.filter((kind) => kind.custom);
+  await Promise.all(
+    custom.map(({ group, version, plural }) => admin.waitFor(`/apis/${group}/${version}/${plural}`, signal)),
+  );
+}
+
+function namespace(name: string): JsonObject {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+}
+
+/** Where an object is that belongs to a group, as all do that are made from ours. */
+function pathOf(object: JsonObject): string {
+  const metadata = asObject(object['metadata']);
+  const namespace = asString(metadata['namespace']);
+  const plural = `${(asString(object['kind']) ?? '').toLowerCase()}s`;
+  const place = namespace === undefined ? '' : `/namespaces/${namespace}`;
+  return `/apis/${asString(object['apiVersion']) ?? ''}${place}/${plural}/${asString(metadata['name']) ?? ''}`;
+}
+
+function nodeObject(): JsonObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: NODE_NAME, labels: { 'kubernetes.io/hostname': NODE_NAME } },
+  };
+}
+
+function nodeStatus(port: number): JsonObject {
+  return {
+    ...nodeObject(),
+    status: {
+      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: port } },
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: 'SandboxReady',
+          message: 'The sandbox runs its machines here',
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { VmopError } from '../../errors.ts';
+import { startServer, type ServerProcess, type ServerProgram } from './processes.ts';
+
+/** Processes that are of use together only: when one ends by itself, `onFailure` is told. */
+export class ServerGroup {
+  readonly #directory: string;
+  readonly #onFailure: (error: VmopError) => void;
+  readonly #running: ServerProcess[] = [];
+  readonly #failed = new AbortController();
+  #started = false;
+  #closing = false;
+
+  constructor(directory: string, onFailure: (error: VmopError) => void) {
+    this.#directory = directory;
+    this.#onFailure = onFailure;
+  }
+
+  async begin(program: ServerProgram): Promise<ServerProcess> {
+    const server = await startServer(this.#directory, program);
+    this.#running.push(server);
+    void server.ended.then((lastWords) => this.#noticed(server, lastWords));
+    return server;
+  }
+
+  /** Carries out the last part of the start; rejects when a process ends meanwhile, or takes too long. */
+  async ready(work: (signal: AbortSignal) => Promise<void>, timeoutMs: number): Promise<void> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    try {
+      await work(AbortSignal.any([this.#failed.signal, deadline]));
+    } catch (error) {
+      this.#failed.signal.throwIfAborted();
+      if (!deadline.aborted) throw error;
+      throw new VmopError('timeout', `kube-apiserver was not ready after ${timeoutMs / 1000} s`, {
+        hint: `its log is in ${this.#directory}`,
+        cause: error,
+      });
+    }
+    this.#failed.signal.throwIfAborted();
+    this.#started = true;
+  }
+
+  /** The last one that was begun ends first: without etcd, kube-apiserver does not. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const server of this.#running.toReversed()) await server.stop();
+  }
+
+  #noticed({ name }: ServerProcess, lastWords: string): void {
+    if (this.#closing) return;
+    const error = new VmopError('failed', `${name} has ended by itself: ${lastWords.split('\n').at(-1)}`, {
+      hint: `its log is in ${this.#directory}`,
+    });
+    this.#failed.abort(error);
+    if (this.#started) this.#onFailure(error);
+  }
+}

@@ -1,0 +1,15 @@
+import { after, test } from 'node:test';
+import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../../../helpers/kube-apiserver.ts';
+import { apiContract } from './contract.ts';
+
+const binaries = await findKubeBinaries();
+let api: KubeApiserver | undefined;
+after(() => api?.close());
+
+if ('reason' in binaries) test('kube-apiserver', { skip: binaries.reason }, () => {});
+else {
+  apiContract('kube-apiserver', async () => {
+    api = await startKubeApiserver();
+    return { url: api.url, caPem: api.caPem, token: api.adminToken };
+  });
+}
