@@ -28,6 +28,9 @@ export interface LocalEndpoint {
   unixPath: string;
 }
 
+/** What the address of a unix socket holds on every system, in bytes. */
+export const LONGEST_SOCKET_PATH = 103;
+
 /** An HTTP proxy that carries SPICE channels by CONNECT. */
 export interface Proxy {
   /** Without brackets. */

@@ -4,6 +4,7 @@ import {
   checkedPort,
   checkedProxy,
   hostInUrl,
+  LONGEST_SOCKET_PATH,
   proxyUrl,
   type Endpoint,
   type LocalEndpoint,
@@ -28,9 +29,6 @@ const HOTKEYS = {
   'release-cursor': 'shift+f12',
   'secure-attention': 'ctrl+alt+end',
 };
-
-/** The longest path that a unix socket's address holds, in bytes. */
-const LONGEST_SOCKET_PATH = 107;
 
 /**
  * The text of a `.vv` file (`application/x-virt-viewer`). Every field is checked or escaped, whoever wrote it.

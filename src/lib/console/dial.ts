@@ -1,0 +1,238 @@
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { connect, isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { sanitize, truncate } from '../text.ts';
+import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint, type Proxy } from './address.ts';
+import { checkedCertificates, checkedSubject } from './certificates.ts';
+import { Attempts, ProxyRefusal, reachError, reachTarget, type ReachStep } from './reach-error.ts';
+import { readSome } from './read-exactly.ts';
+import { unlessAborted, within } from './within.ts';
+
+/**
+ * Makes one new connection to a VM's SPICE port; every channel has its own. The signal ends the making of it; the
+ * connection belongs to the caller. Errors: `VmopError` (mostly `ReachError`), the signal's reason.
+ */
+export type Dial = (signal: AbortSignal) => Promise<Duplex>;
+
+/** A SPICE port that the API server carries connections to. */
+export interface Tunnel {
+  /** The port as the VM has it; its `proxy` is not used. */
+  endpoint: Endpoint;
+  forward: Dial;
+}
+
+/** One step on the way to a SPICE server, as it went. */
+export interface PreflightStep {
+  name: ReachStep;
+  ok: boolean;
+  ms: number;
+  /** What was found, or what failed; fit to be shown. */
+  detail: string;
+}
+
+export interface DialOptions {
+  signal: AbortSignal;
+  /** For any one step, where that is less than the step's own time. */
+  timeoutMs?: number | undefined;
+  onStep?: ((step: PreflightStep) => void) | undefined;
+}
+
+/** How long each step may take: a port where nobody answers is found soon, and a proxy may have a long way of its own. */
+const LIMITS_MS: Record<ReachStep, number> = {
+  dns: 3_000,
+  tcp: 4_000,
+  proxy: 10_000,
+  'port-forward': 10_000,
+  tls: 5_000,
+  greeting: 4_000,
+};
+
+/** How long one of several addresses may take before the next is tried; the last has the rest of the time. */
+const ATTEMPT_MS = 1_000;
+
+/** Over the network: DNS, TCP, the proxy's CONNECT, TLS. */
+export function endpointDial(endpoint: Endpoint): Dial {
+  return (signal) => dial(endpoint, { signal });
+}
+
+/** Through the API server, then TLS. */
+export function tunnelDial(tunnel: Tunnel): Dial {
+  return (signal) => dial(tunnel, { signal });
+}
+
+/** Every step of the way. Errors: as `Dial`; `usage` or `console` for values that `consoleEndpoint` refuses. */
+export async function dial(way: Endpoint | Tunnel, options: DialOptions): Promise<Duplex> {
+  const opened: Duplex[] = [];
+  const hold = <T extends Duplex>(stream: T): T => {
+    opened.push(stream);
+    // Errors are met where something is awaited; those that come later show in the stream's end.
+    stream.on('error', () => {});
+    return stream;
+  };
+  try {
+    const run = stepRunner(way, options);
+    const endpoint = 'forward' in way ? way.endpoint : way;
+    const plain = 'forward' in way ? await forwarded(way, run, hold) : await connected(way, run, hold);
+    if (endpoint.tls === undefined) return plain;
+    const secure = hold(tlsOver(plain, checkedHost(endpoint.host), endpoint.tls));
+    secure.once('close', () => plain.destroy());
+    await run(
+      'tls',
+      (signal) => once(secure, 'secureConnect', { signal }),
+      () => secure.getProtocol() ?? '',
+    );
+    return secure;
+  } catch (error) {
+    for (const stream of opened) stream.destroy();
+    throw error;
+  }
+}
+
+type Hold = <T extends Duplex>(stream: T) => T;
+
+async function forwarded({ forward }: Tunnel, run: StepRunner, hold: Hold): Promise<Duplex> {
+  return await run('port-forward', async (signal) => hold(await forward(signal)));
+}
+
+async function connected(endpoint: Endpoint, run: StepRunner, hold: Hold): Promise<Duplex> {
+  const proxy = endpoint.proxy && checkedProxy(endpoint.proxy);
+  const server = { host: checkedHost(endpoint.host), port: checkedPort(endpoint.port) };
+  const { host, port } = proxy ?? server;
+  const addresses = isIP(host)
+    ? undefined
+    : await run(
+        'dns',
+        (signal) => unlessAborted(lookup(host, { all: true }), signal),
+        (found) => found.map(({ address }) => address).join(', '),
+      );
+  const socket = hold(
+    connect({
+      host,
+      port,
+      // A viewer's connection is ended in each direction on its own.
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
+      ...(addresses && { lookup: (_host, _options, found) => found(null, addresses) }),
+    }),
+  );
+  await run(
+    'tcp',
+    (signal) => connectionOf(socket, signal),
+    () => `${hostInUrl(socket.remoteAddress ?? '')}:${socket.remotePort}`,
+  );
+  if (proxy) {
+    const request = connectRequest(server.host, server.port, proxy);
+    await run(
+      'proxy',
+      (signal) => askProxy(socket, request, signal),
+      (status) => status,
+    );
+  }
+  return socket;
+}
+
+/** Waits until one address answers. Errors: `Attempts`, also for what had failed when the time was over. */
+async function connectionOf(socket: Socket, signal: AbortSignal): Promise<void> {
+  const failed: Error[] = [];
+  const onFailed = (_ip: string, _port: number, _family: number, error: Error): void => {
+    failed.push(error);
+  };
+  socket.on('connectionAttemptFailed', onFailed);
+  try {
+    await once(socket, 'connect', { signal });
+  } catch (error) {
+    const others = !signal.aborted && error instanceof AggregateError ? error.errors : [];
+    const errors = others.length > 0 ? others : failed;
+    throw errors.length > 0 ? new Attempts(errors.filter((one) => one instanceof Error)) : error;
+  } finally {
+    socket.off('connectionAttemptFailed', onFailed);
+  }
+}
+
+function tlsOver(socket: Duplex, host: string, { ca, hostSubject }: NonNullable<Endpoint['tls']>): TLSSocket {
+  const subject = hostSubject && checkedSubject(hostSubject);
+  return connectTls({
+    socket,
+    host,
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(ca ? { ca: checkedCertificates(ca) } : {}),
+    ...(subject === undefined ? {} : { checkServerIdentity: (_, { raw }) => subjectProblem(raw, subject) }),
+  });
+}
+
+/** The viewer, too, compares the whole subject, in the certificate's order. */
+function subjectProblem(raw: Buffer, wanted: string): Error | undefined {
+  const subject = new X509Certificate(raw).subject.split('\n').join(',');
+  return subject === wanted ? undefined : new Error(`its certificate is for ${subject}, not for ${wanted}`);
+}
+
+function connectRequest(host: string, port: number, { credentials }: Proxy): string {
+  const target = `${hostInUrl(host)}:${port}`;
+  const lines = [`CONNECT ${target} HTTP/1.0`, `Host: ${target}`];
+  if (credentials) {
+    const pair = Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64');
+    lines.push(`Proxy-Authorization: Basic ${pair}`);
+  }
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+const LONGEST_PROXY_ANSWER = 16_384;
+const END_OF_HEAD = '\r\n\r\n';
+
+/** Status and reason of the proxy's answer. Errors: `ProxyRefusal`, `HungUp`. */
+async function askProxy(socket: Socket, request: string, signal: AbortSignal): Promise<string> {
+  socket.write(request);
+  let head = Buffer.alloc(0);
+  let end = -1;
+  while (end < 0 && head.length < LONGEST_PROXY_ANSWER) {
+    head = Buffer.concat([head, await readSome(socket, signal)]);
+    end = head.indexOf(END_OF_HEAD);
+  }
+  const status = /^HTTP\/1\.\d (\d{3}[^\r\n]*)/.exec(head.toString('latin1'))?.[1];
+  if (status === undefined || end < 0) throw new ProxyRefusal('it answers with something that is not HTTP');
+  if (!/^2\d\d\b/.test(status)) throw new ProxyRefusal(`it answers ${status}`);
+  const rest = head.subarray(end + END_OF_HEAD.length);
+  if (rest.length > 0) socket.unshift(rest);
+  return status;
+}
+
+export type StepRunner = <T>(
+  name: ReachStep,
+  run: (signal: AbortSignal) => Promise<T>,
+  describe?: (result: T) => string,
+) => Promise<T>;
+
+/** Runs steps within their times, tells of them and words their failures. Errors: `VmopError`, the signal's reason. */
+export function stepRunner(
+  way: Endpoint | Tunnel,
+  { signal, timeoutMs = Infinity, onStep }: DialOptions,
+): StepRunner {
+  const target = reachTarget('forward' in way ? way.endpoint : way);
+  return async (name, run, describe) => {
+    signal.throwIfAborted();
+    const began = performance.now();
+    const tell = (ok: boolean, detail: string): void =>
+      onStep?.({
+        name,
+        ok,
+        ms: Math.round(performance.now() - began),
+        detail: truncate(sanitize(detail), 200),
+      });
+    try {
+      const result = await within(Math.min(LIMITS_MS[name], timeoutMs), signal, run);
+      tell(true, describe?.(result) ?? '');
+      return result;
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = reachError(error, name, target);
+      tell(false, failure.message);
+      throw failure;
+    }
+  };
+}

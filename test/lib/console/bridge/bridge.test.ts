@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { duplexPair, type Duplex } from 'node:stream';
+import { test, type TestContext } from 'node:test';
+import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/console/bridge/index.ts';
+import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
+import { endpointDial, type Dial } from '../../../../src/lib/console/dial.ts';
+import { HungUp, readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import {
+  reply,
+  SERVER_CAPABILITIES,
+  startFakeServer,
+  type FakeServer,
+  type FakeServerOptions,
+} from './spice-server.ts';
+import { linkAsViewer, PATIENCE_MS, viewerMessage } from './spice-viewer.ts';
+
+const given = <T>(value: T) => ({ value, source: 'test' });
+const patience = (): AbortSignal => AbortSignal.timeout(PATIENCE_MS);
+
+interface Setup {
+  server: FakeServer;
+  bridge: Bridge;
+  events: BridgeEvent[];
+  /** Resolves to the first event of this type, also one that came before. */
+  event(type: BridgeEvent['type']): Promise<BridgeEvent>;
+  viewer(): Duplex;
+  /** How often the bridge was given a password, and which one it said was refused. */
+  asked: (string | undefined)[];
+}
+
+async function setUp(
+  t: TestContext,
+  server: Partial<FakeServerOptions> = {},
+  options: { password?: (refused?: string) => Promise<string | undefined>; dial?: Dial } = {},
+): Promise<Setup> {
+  const fake = await startFakeServer({ passwords: () => ['real'], ...server });
+  const events: BridgeEvent[] = [];
+  const emitter = new EventEmitter();
+  const asked: (string | undefined)[] = [];
+  const bridge = await startBridge({
+    dial: options.dial ?? endpointDial({ host: given('127.0.0.1'), port: given(fake.port) }),
+    password: async (refused) => {
+      asked.push(refused);
+      return options.password ? await options.password(refused) : 'real';
+    },
+    onEvent: (event) => {
+      events.push(event);
+      emitter.emit('event', event);
+    },
+  });
+  t.after(async () => {
+    await bridge.close();
+    await fake.idle();
+    await fake.close();
+  });
+  return {
+    server: fake,
+    bridge,
+    events,
+    asked,
+    event: async (type) => {
+      for (;;) {
+        const found = events.find((event) => event.type === type);
+        if (found) return found;
+        await once(emitter, 'event', { signal: patience() });
+      }
+    },
+    viewer: () => {
+      const [mine, theirs] = duplexPair();
+      bridge.accept(theirs);
+      return mine;
+    },
+  };
+}
+
+test('a channel is linked: everything passes verbatim but key, ticket and SASL', async (t) => {
+  const { server, bridge, viewer, events, asked } = await setUp(t);
+  const stream = viewer();
+  const link = await linkAsViewer(stream, bridge.ticket, { type: 2, id: 3, connectionId: 77 });
+  assert.equal(link.result, 0);
+  assert.deepEqual(server.messages, [viewerMessage({ type: 2, id: 3, connectionId: 77 })]);
+  const original = reply(0, SERVER_CAPABILITIES);
+  assert.notDeepEqual(link.reply.subarray(20, 182), original.subarray(20, 182), 'another key');
+  const expected = Buffer.from(original);
+  link.reply.copy(expected, 20, 20, 182);
+  expected.writeUInt32LE(0b1011, 16 + 178);
+  assert.deepEqual(link.reply, expected);
+  stream.write('ping');
+  assert.equal(String(await readExactly(stream, 4, patience())), 'ping');
+  assert.deepEqual(events, [{ type: 'linked', channel: { type: 'display', id: 3 } }]);
+  assert.deepEqual(asked, [undefined]);
+});
+
+test("without capabilities on the viewer's side the ticket follows at once", async (t) => {
+  const { bridge, viewer, server } = await setUp(t);
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { common: undefined })).result, 0);
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { common: 0b1010 })).result, 0);
+  assert.equal(server.messages.length, 2);
+});
+
+test('the real password opens nothing here, and the server is not given it for a wrong ticket', async (t) => {
+  const { bridge, viewer, events, asked, server } = await setUp(t);
+  for (const wrong of ['real', '', `${bridge.ticket}x`, bridge.ticket.slice(0, -1)]) {
+    const stream = viewer();
+    assert.equal((await linkAsViewer(stream, wrong, { type: 1 })).result, 7);
+    await assert.rejects(readExactly(stream, 1, patience()), HungUp);
+  }
+  assert.deepEqual(
+    events,
+    Array.from({ length: 4 }, () => ({
+      type: 'refused',
+      channel: { type: 'main', id: 0 },
+      by: 'bridge',
+      result: 7,
+    })),
+  );
+  assert.deepEqual(asked, []);
+  await server.idle();
+});
+
+test('a password that has run out is replaced once, on a connection of its own', async (t) => {
+  const { bridge, viewer, asked, events, server } = await setUp(
+    t,
+    { passwords: () => ['fresh'] },
+    { password: async (refused) => (refused === 'old' ? 'fresh' : 'old') },
+  );
+  const stream = viewer();
+  assert.equal((await linkAsViewer(stream, bridge.ticket, { type: 3, connectionId: 5 })).result, 0);
+  assert.deepEqual(asked, [undefined, 'old']);
+  assert.deepEqual(events, [{ type: 'linked', channel: { type: 'inputs', id: 0 } }]);
+  assert.equal(server.messages.length, 2);
+  assert.deepEqual(server.messages[0], server.messages[1]);
+  stream.write('ping');
+  assert.equal(String(await readExactly(stream, 4, patience())), 'ping');
+});
+
+test("a password that is refused twice is the viewer's failure", async (t) => {
+  const { bridge, viewer, asked, events } = await setUp(
+    t,
+    { passwords: () => [] },
+    { password: async (refused) => (refused === undefined ? 'old' : 'new') },
+  );
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 7);
+  assert.deepEqual(asked, [undefined, 'old']);
+  assert.deepEqual(events, [{ type: 'refused', channel: { type: 'main', id: 0 }, by: 'server', result: 7 }]);
+});
+
+test('the same password is not tried twice', async (t) => {
+  const { bridge, viewer, server } = await setUp(t, { passwords: () => [] });
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 7);
+  assert.equal(server.messages.length, 1);
+});
+
+test('a display that asks for no password', async (t) => {
+  const { bridge, viewer } = await setUp(t, { passwords: () => [''] }, { password: async () => undefined });
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 0);
+});
+
+test("a server's link error passes as it is", async (t) => {
+  const { bridge, viewer, events } = await setUp(t, { linkError: 5 });
+  const { result, reply: answer } = await linkAsViewer(viewer(), bridge.ticket);
+  assert.equal(result, 5);
+  assert.deepEqual(answer, reply(5, SERVER_CAPABILITIES));
+  assert.deepEqual(events, [{ type: 'refused', channel: { type: 'main', id: 0 }, by: 'server', result: 5 }]);
+});
+
+test('a door per channel: over a socket and over loopback, and both gone after', async (t) => {
+  const { bridge } = await setUp(t);
+  const socket = await listenForViewer(bridge, { unix: true });
+  const loopback = await listenForViewer(bridge, { unix: false });
+  assert.ok(socket.socket && socket.folder && loopback.port);
+  assert.equal((await stat(socket.folder)).mode & 0o777, 0o700);
+  const [overSocket, overLoopback] = [connect(socket.socket), connect(loopback.port, '127.0.0.1')];
+  assert.equal((await linkAsViewer(overSocket, bridge.ticket)).result, 0);
+  assert.equal((await linkAsViewer(overLoopback, bridge.ticket)).result, 0);
+  await Promise.all([socket.close(), loopback.close()]);
+  await assert.rejects(stat(socket.folder), { code: 'ENOENT' });
+  await assert.rejects(once(connect(loopback.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+  overSocket.write('ping');
+  assert.equal(String(await readExactly(overSocket, 4, patience())), 'ping', 'who is in stays');
+  const gone = [once(overSocket.resume(), 'close'), once(overLoopback.resume(), 'close')];
+  await bridge.close();
+  await Promise.all(gone);
+});
