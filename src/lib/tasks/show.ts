@@ -103,8 +103,11 @@ export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
         `SPICE port ${vm.display.port}${vm.display.server === undefined ? '' : ` on ${vm.display.server}`}`,
     },
     { label: 'Password', text: passwordText(password, now) },
-    { label: 'CPUs', text: `${vm.cpus ?? '?'} of ${vm.maximumCpus ?? '?'}` },
-    { label: 'Memory', text: `${size(vm.memoryBytes)} of ${size(vm.maximumMemoryBytes)}` },
+    { label: 'CPUs', text: `${vm.cpus ?? '?'} of ${vm.maximumCpus ?? '?'}${wanted(vm.wantedCpus)}` },
+    {
+      label: 'Memory',
+      text: `${size(vm.memoryBytes)} of ${size(vm.maximumMemoryBytes)}${wanted(vm.wantedMemoryBytes === undefined ? undefined : size(vm.wantedMemoryBytes))}`,
+    },
     { label: 'Pools', text: vm.pools.join(', ') || undefined },
     { label: 'Assigned', text: vm.assignment && `to ${vm.assignment.user} by pool ${vm.assignment.pool}` },
     { label: 'You may', text: mayText(vm.may) ?? 'nothing' },
@@ -112,7 +115,11 @@ export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
     ...lines('Problems', vm.problems),
     ...lines(
       'Conditions',
-      vm.conditions.map(({ type, status, reason }) => `${type}=${status} (${reason})`),
+      vm.conditions.map(({ type, status, reason }) => {
+        // Left from before its start: the VM is not stopped.
+        const stale = type !== 'Running' && reason === 'VmStopped' && vm.state === 'running';
+        return `${type}=${status} (${stale ? 'not since its start' : reason})`;
+      }),
     ),
     ...lines(
       'Events',
@@ -121,6 +128,10 @@ export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
       ),
     ),
   ].filter(({ text }) => text !== undefined);
+}
+
+function wanted(value: string | number | undefined): string {
+  return value === undefined ? '' : `, wanted: ${value}`;
 }
 
 function lines(label: string, texts: readonly string[]): DetailLine[] {

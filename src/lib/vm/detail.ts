@@ -1,6 +1,6 @@
 import { compact } from '../cluster/parse.ts';
 import type { Subject } from './permissions.ts';
-import { agentOf, startObstacle, wantedUser, type GuestAgent } from './state.ts';
+import { agentOf, isStaleStop, startObstacle, wantedUser, type GuestAgent } from './state.ts';
 import { summarize, type VmSummary } from './summary.ts';
 import type { Condition, Grant, Vm, VmPool } from './types.ts';
 import type { VmEvent } from './events.ts';
@@ -25,6 +25,9 @@ export interface VmDetail extends VmSummary {
   guestAgent: GuestAgent;
   guestOs: Record<string, string>;
   runnerVersion?: string;
+  /** Where the VM has not yet got as many as it is to have. */
+  wantedCpus?: number;
+  wantedMemoryBytes?: number;
   maximumCpus?: number;
   maximumMemoryBytes?: number;
   display?: { port: number; server?: string; proxyUrl?: string };
@@ -45,8 +48,13 @@ export interface DetailParts {
 export function describeVm(vm: Vm, { pools, pool, subject, events, password }: DetailParts): VmDetail {
   const { spec, status } = vm;
   const { spice } = spec;
+  const summary = summarize(vm, pools, subject);
+  const unlessSo = (wanted: number | undefined, is: number | undefined): number | undefined =>
+    wanted === is ? undefined : wanted;
   return compact({
-    ...summarize(vm, pools, subject),
+    ...summary,
+    wantedCpus: unlessSo(spec.currentCpus, summary.cpus),
+    wantedMemoryBytes: unlessSo(spec.currentRamBytes, summary.memoryBytes),
     obstacle: startObstacle(vm),
     wantedUser: wantedUser(vm, pool),
     guestAgent: agentOf(vm),
@@ -57,7 +65,7 @@ export function describeVm(vm: Vm, { pools, pool, subject, events, password }: D
     display: spice && compact({ port: spice.port, server: spice.server, proxyUrl: spice.proxyUrl }),
     password,
     permissions: spec.permissions,
-    conditions: status.conditions,
+    conditions: status.conditions.map((one) => (isStaleStop(vm, one) ? { ...one, message: '' } : one)),
     events,
   });
 }

@@ -30,15 +30,20 @@ export function phaseOf(vm: Vm): VmPhase {
   return up && !isTerminating(vm) ? 'running' : 'starting';
 }
 
+/** A condition of a running VM that was last set when it was stopped, and whose message says that it still is. */
+export function isStaleStop(vm: Vm, { type, reason }: Condition): boolean {
+  return type !== 'Running' && reason === 'VmStopped' && isRunning(vm);
+}
+
 /** Why a VM that starts may never run; undefined when nothing is known to be in the way. */
 export function startObstacle(vm: Vm): string | undefined {
   const running = condition(vm, 'Running');
   // The runner's default, too, when the field is absent.
-  const oneCpu = vm.spec.currentCpus === 1 || (vm.spec.currentCpus === undefined && vm.status.cpus === 1);
-  if (phaseOf(vm) === 'starting' && running?.reason === 'RunnerStarted' && oneCpu) {
-    return 'spec.vm.currentCpus is 1, and VM-Operator never lets such a VM run: set it to 2 or more';
-  }
-  return undefined;
+  const { currentCpus } = vm.spec;
+  const oneCpu = currentCpus === 1 || (currentCpus === undefined && vm.status.cpus === 1);
+  if (phaseOf(vm) !== 'starting' || running?.reason !== 'RunnerStarted' || !oneCpu) return undefined;
+  const is = currentCpus === undefined ? 'is absent, which the runner takes for 1' : 'is 1';
+  return `spec.vm.currentCpus ${is}, and VM-Operator never lets such a VM run: set it to 2 or more`;
 }
 
 export interface ConsoleUse {
