@@ -2,6 +2,9 @@
 import type { CommandLoaders } from '../lib/cli/plugin.ts';
 
 export const COMMANDS: CommandLoaders = {
+  'access:apply': () => import('./access/apply.ts'),
+  'access:check': () => import('./access/check.ts'),
+  'access:generate': () => import('./access/generate.ts'),
   console: () => import('./console.ts'),
   list: () => import('./list.ts'),
   login: () => import('./login.ts'),

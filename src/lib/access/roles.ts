@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { GROUP, PERMISSIONS, type Permission } from '../vm/types.ts';
+import type { Grantee, NamespaceGrants, VmGrant } from './grants.ts';
+import {
+  GRANTEE_ANNOTATION,
+  OWNED_LABELS,
+  RBAC_GROUP,
+  type PolicyRule,
+  type RbacSubject,
+  type Role,
+  type RoleBinding,
+} from './types.ts';
+
+export interface RoleOptions {
+  /** What the API server puts before the names of spec.permissions, e.g. `oidc:`. */
+  userPrefix: string;
+  /** Groups → the roles that they are in spec.permissions. */
+  groupRoles: Readonly<Record<string, string>>;
+  /** Leave out what makes others' events visible. */
+  events: boolean;
+  /** Leave out port-forwarding to the runner. */
+  tunnel: boolean;
+}
+
+/** An object of the API server holds 1.5 MB at most, and each name stands in several rules. */
+const VMS_PER_ROLE = 1000;
+
+/** The Roles and RoleBindings of one grantee in one namespace; one of each unless there are very many VMs. */
+export function rolesFor(grants: NamespaceGrants, options: RoleOptions): (Role | RoleBinding)[] {
+  const parts = Math.max(1, Math.ceil(grants.vms.length / VMS_PER_ROLE));
+  return Array.from({ length: parts }, (_, part) => {
+    const vms = grants.vms.slice(part * VMS_PER_ROLE, (part + 1) * VMS_PER_ROLE);
+    // What is not about single VMs stands in the first.
+    const rules = rulesFor({ ...grants, vms, pools: part === 0 ? grants.pools : [] }, options);
+    return roleAndBinding(grants, roleName(grants.grantee, part), rules, options);
+  }).flat();
+}
+
+function roleAndBinding(
+  { namespace, grantee }: NamespaceGrants,
+  name: string,
+  rules: PolicyRule[],
+  options: RoleOptions,
+): [Role, RoleBinding] {
+  const metadata = {
+    name,
+    namespace,
+    labels: { ...OWNED_LABELS },
+    annotations: { [GRANTEE_ANNOTATION]: granteeText(grantee) },
+  };
+  const apiVersion = `${RBAC_GROUP}/v1` as const;
+  return [
+    { apiVersion, kind: 'Role', metadata, rules },
+    {
+      apiVersion,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: RBAC_GROUP, kind: 'Role', name },
+      subjects: subjectsOf(grantee, options),
+    },
+  ];
+}
+
+export function granteeText({ kind, name }: Grantee): string {
+  return `${kind} ${name}`;
+}
+
+/** Readable, a DNS label, and the same for the same grantee for ever. */
+function roleName(grantee: Grantee, part: number): string {
+  const slug = grantee.name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, 36)
+    .replaceAll(/^-+|-+$/g, '');
+  const hash = createHash('sha256').update(granteeText(grantee)).digest('hex').slice(0, 8);
+  const words = ['vmop', grantee.kind, slug, hash, part === 0 ? '' : String(part + 1)];
+  return words.filter((word) => word !== '').join('-');
+}
+
+/** A role is every group that stands for it, and the group of its own name unless that stands for another role. */
+function subjectsOf({ kind, name }: Grantee, { userPrefix, groupRoles }: RoleOptions): RbacSubject[] {
+  const subject = (rbacKind: RbacSubject['kind'], subjectName: string): RbacSubject => ({
+    kind: rbacKind,
+    name: subjectName,
+    apiGroup: RBAC_GROUP,
+  });
+  if (kind === 'user') return [subject('User', `${userPrefix}${name}`)];
+  const groups = Object.keys(groupRoles).filter((group) => groupRoles[group] === name);
+  if (!Object.hasOwn(groupRoles, name)) groups.push(name);
+  return groups.toSorted().map((group) => subject('Group', group));
+}
+
+const CONSOLE: Permission[] = ['accessConsole', 'takeConsole'];
+
+/**
+ * What RBAC must let through for the permissions; which fields of an object may then be changed, and from what to
+ * what, is for the admission policies.
+ */
+function rulesFor({ vms, pools }: NamespaceGrants, { events, tunnel }: RoleOptions): PolicyRule[] {
+  const holding = (...permissions: Permission[]): VmGrant[] =>
+    vms.filter((vm) => permissions.some((permission) => vm.permissions.has(permission)));
+  const names = (grants: VmGrant[]): string[] => grants.map(({ vm }) => vm);
+  const consoles = holding(...CONSOLE);
+  const secrets = [...new Set(consoles.flatMap((vm) => vm.secrets))].toSorted();
+  const rule = (
+    group: string,
+    resources: string[],
+    verbs: string[],
+    resourceNames: string[],
+  ): PolicyRule[] =>
+    resourceNames.length === 0 ? [] : [{ apiGroups: [group], resources, resourceNames, verbs }];
+  return [
+    // By name, list and watch only reach requests that select this one name.
+    ...rule(GROUP, ['vms'], ['get', 'list', 'watch'], names(vms)),
+    ...rule(GROUP, ['vms'], ['patch'], names(holding('start', 'stop', ...CONSOLE))),
+    ...rule(GROUP, ['vms/status'], ['patch'], names(consoles)),
+    ...rule('', ['secrets'], ['get', 'patch'], secrets),
+    ...rule('', ['pods'], ['get'], names(vms)),
+    // It may hold passwords.
+    ...rule('', ['pods/log'], ['get'], names(consoles)),
+    ...(tunnel ? rule('', ['pods/portforward'], ['create', 'get'], names(consoles)) : []),
+    ...rule('', ['configmaps'], ['get', 'patch'], names(holding('reset'))),
+    ...rule('', ['pods'], ['patch'], names(holding('reset'))),
+    ...rule('', ['pods'], ['delete'], names(holding('stop'))),
+    ...(events && vms.length > 0 ? [EVENTS_RULE] : []),
+    // The verbs are the permissions: a policy that cannot read the pool asks for them.
+    ...pools.flatMap(({ pool, permissions }) =>
+      rule(GROUP, ['vmpools'], ['get', ...PERMISSIONS.filter((one) => permissions.has(one))], [pool]),
+    ),
+  ];
+}
+
+/** RBAC cannot tell one object's events from another's. */
+const EVENTS_RULE: PolicyRule = {
+  apiGroups: ['', 'events.k8s.io'],
+  resources: ['events'],
+  verbs: ['get', 'list', 'watch'],
+};

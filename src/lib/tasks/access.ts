@@ -1,0 +1,233 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  collectGrants,
+  DISPLAY_SECRET_SELECTOR,
+  LABELLED_SECRETS,
+  type AccessInput,
+} from '../access/grants.ts';
+import { accessObjects, type AccessOptions } from '../access/manifests.ts';
+import { applyStep, planAccess, type AccessScope, type AccessStep } from '../access/plan.ts';
+import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
+import { AlreadyTold } from '../cli/report.ts';
+import type { Context } from '../cli/context.ts';
+import { compact } from '../cluster/parse.ts';
+import type { TextView, View } from '../output/render.ts';
+import { renderYaml } from '../output/yaml.ts';
+import { sanitize } from '../text.ts';
+import { loadInventory } from '../vm/inventory.ts';
+import { POOLS } from '../vm/parse.ts';
+import { poolOf } from '../vm/permissions.ts';
+import { vmArgument } from '../vm/write.ts';
+
+export interface AccessFlags {
+  'all-namespaces': boolean;
+  users?: string[] | undefined;
+  roles?: string[] | undefined;
+  'user-prefix': string;
+  'exempt-user'?: string[] | undefined;
+  'exempt-group'?: string[] | undefined;
+  'administrator-verb': string;
+  'pool-members': boolean;
+  policies: boolean;
+  events: boolean;
+  tunnel: boolean;
+}
+
+/** A `List`, as `kubectl apply -f` takes it: the `--json` form of `vmop access generate`. */
+export interface AccessList {
+  apiVersion: 'v1';
+  kind: 'List';
+  items: AccessObject[];
+}
+
+/** One object of the cluster: the `--json` form of `vmop access check` and `apply`. */
+interface AccessRow {
+  kind: string;
+  /** Empty for a cluster-scoped object. */
+  namespace: string;
+  name: string;
+  /** For whom it is: `user alice`, `role staff`. */
+  grantee?: string;
+  /** Where it was not what it should be. */
+  differences: string[];
+}
+
+export interface AccessDrift extends AccessRow {
+  drift: 'missing' | 'different' | 'unwanted';
+}
+
+export interface AccessChange extends AccessRow {
+  change: 'created' | 'changed' | 'unchanged' | 'pruned';
+  dryRun: boolean;
+}
+
+/** How long the API server takes to obey a new policy, as measured, and some more. */
+const POLICY_LATENCY_MS = 1500;
+const CONCURRENCY = 8;
+
+export async function generateAccess(context: Context, flags: AccessFlags): Promise<void> {
+  const items = await wantedAccess(context, flags);
+  const manifests = await Promise.all(items.map(async (item) => `---\n${await renderYaml(item)}`));
+  const view: TextView<AccessList> = {
+    text: () => manifests.join(''),
+    name: (list) => list.items.map(({ kind, metadata }) => `${kind}/${metadata.name}`).join('\n'),
+  };
+  await context.print<AccessList>({ apiVersion: 'v1', kind: 'List', items }, view);
+}
+
+/** Exits with `conflict` when the cluster is not as spec.permissions says. */
+export async function checkAccess(context: Context, flags: AccessFlags): Promise<void> {
+  const steps = await planAccess(
+    context.cluster,
+    await wantedAccess(context, flags),
+    scopeOf(context, flags),
+  );
+  const drift = steps.flatMap((step): AccessDrift[] =>
+    step.state === 'same' ? [] : [{ ...rowOf(step), drift: step.state }],
+  );
+  await context.print(drift, DRIFT_VIEW);
+  const { terminal } = context;
+  if (drift.length === 0) {
+    terminal.info(`${steps.length} objects are as spec.permissions says`);
+    return;
+  }
+  terminal.error(`error: ${drift.length} of ${steps.length} objects are not as spec.permissions says`);
+  terminal.info('  vmop access apply, with the same flags, makes them so');
+  throw new AlreadyTold('conflict', 'the cluster is not as spec.permissions says');
+}
+
+export async function applyAccess(
+  context: Context,
+  flags: AccessFlags & { 'dry-run': boolean },
+): Promise<void> {
+  const { cluster, signal, terminal } = context;
+  const dryRun = flags['dry-run'];
+  const steps = await planAccess(cluster, await wantedAccess(context, flags), scopeOf(context, flags));
+  const work = async (batch: readonly AccessStep[]): Promise<void> => {
+    for (let at = 0; at < batch.length; at += CONCURRENCY) {
+      signal.throwIfAborted();
+      await Promise.all(batch.slice(at, at + CONCURRENCY).map((step) => applyStep(cluster, step, dryRun)));
+    }
+  };
+  const todo = steps.filter(({ state }) => state !== 'same');
+  // What allows goes first and comes last, so that nobody ever has more than they should.
+  const gone = todo.filter(({ state }) => state === 'unwanted');
+  for (const kind of ACCESS_KINDS.toReversed()) await work(gone.filter((step) => step.kind === kind));
+  for (const kind of ACCESS_KINDS) {
+    const made = todo.filter((step) => step.kind === kind && step.state !== 'unwanted');
+    await work(made);
+    if (kind === 'ValidatingAdmissionPolicyBinding' && !dryRun && todo.some(isPolicy)) {
+      await pause(POLICY_LATENCY_MS, undefined, { signal });
+    }
+  }
+  await context.print(
+    steps.map((step): AccessChange => ({ ...rowOf(step), change: CHANGES[step.state], dryRun })),
+    CHANGE_VIEW,
+  );
+  if (dryRun) terminal.info('dry run: nothing was changed');
+}
+
+const isPolicy = ({ namespace }: AccessStep): boolean => namespace === '';
+
+const CHANGES: Record<AccessStep['state'], AccessChange['change']> = {
+  missing: 'created',
+  different: 'changed',
+  same: 'unchanged',
+  unwanted: 'pruned',
+};
+
+function rowOf({ kind, namespace, name, grantee, differences }: AccessStep): AccessRow {
+  return compact({ kind, namespace, name, grantee, differences });
+}
+
+async function wantedAccess(context: Context, flags: AccessFlags): Promise<AccessObject[]> {
+  const [input, { roles: groupRoles = {} }] = await Promise.all([
+    readInput(context, flags),
+    context.settings,
+  ]);
+  const options: AccessOptions = {
+    users: flags.users,
+    roles: flags.roles,
+    poolMembers: flags['pool-members'],
+    userPrefix: flags['user-prefix'],
+    groupRoles,
+    exemptUsers: flags['exempt-user'] ?? [],
+    exemptGroups: flags['exempt-group'] ?? [],
+    administratorVerb: flags['administrator-verb'],
+    policies: flags.policies,
+    events: flags.events,
+    tunnel: flags.tunnel,
+  };
+  warnOf(context, input, options);
+  return accessObjects(input, options);
+}
+
+async function readInput({ cluster, namespace }: Context, flags: AccessFlags): Promise<AccessInput> {
+  const where = flags['all-namespaces'] ? undefined : namespace;
+  const [{ vms }, pools, secrets] = await Promise.all([
+    loadInventory(cluster, where),
+    cluster.list(POOLS, { namespace: where }),
+    cluster.list(LABELLED_SECRETS, { namespace: where, labelSelector: DISPLAY_SECRET_SELECTOR }),
+  ]);
+  return { vms, pools: pools.items, secrets: secrets.items };
+}
+
+/** What in the cluster or in the flags gives nobody what somebody may have meant. */
+function warnOf({ terminal }: Context, input: AccessInput, options: AccessOptions): void {
+  const warn = (sentence: string): void => terminal.warn(sanitize(sentence));
+  for (const vm of input.vms) {
+    const { assignment } = vm.status;
+    if (assignment !== undefined && poolOf(vm, input.pools) === undefined) {
+      warn(`${vmArgument(vm)} is assigned by pool ${assignment.pool}, which is gone: nobody may use it`);
+    }
+    for (const problem of vm.problems.filter((one) => one.startsWith('spec.permissions')))
+      warn(`${vmArgument(vm)}: ${problem}`);
+  }
+  for (const pool of input.pools)
+    for (const problem of pool.problems) warn(`pool ${vmArgument(pool)}: ${problem}`);
+  const named = collectGrants(input, options).map(({ grantee }) => grantee);
+  for (const [kind, names] of [
+    ['user', options.users ?? []],
+    ['role', options.roles ?? []],
+  ] as const) {
+    const unknown = names.filter((name) => !named.some((one) => one.kind === kind && one.name === name));
+    for (const name of unknown) warn(`no spec.permissions gives anything to ${kind} ${name}`);
+  }
+}
+
+function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessFlags): AccessScope {
+  const all = users === undefined && roles === undefined;
+  const chosen = new Set([
+    ...(users ?? []).map((name) => `user ${name}`),
+    ...(roles ?? []).map((name) => `role ${name}`),
+  ]);
+  return {
+    namespace: flags['all-namespaces'] ? undefined : context.namespace,
+    policies,
+    prunes: (grantee) => all || chosen.has(grantee),
+  };
+}
+
+const nameOf = ({ kind, name }: AccessRow): string => `${kind}/${name}`;
+
+const CHANGE_VIEW: View<AccessChange> = {
+  columns: [
+    { header: 'CHANGE', value: ({ change }) => change },
+    { header: 'KIND', value: ({ kind }) => kind },
+    { header: 'NAMESPACE', value: ({ namespace }) => namespace || undefined },
+    { header: 'NAME', value: ({ name }) => name, flexible: true },
+    { header: 'FOR', value: ({ grantee }) => grantee },
+  ],
+  wideColumns: [{ header: 'DIFFERENCES', value: ({ differences }) => differences.join('; ') || undefined }],
+  name: nameOf,
+};
+
+const DRIFT_VIEW: TextView<AccessDrift> = {
+  text: ({ drift, kind, namespace, name, grantee, differences }) => {
+    const what = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`;
+    const whom = grantee === undefined ? '' : ` (${grantee})`;
+    const lines = [`${drift.padEnd(9)}  ${what}${whom}`, ...differences.map((line) => `    ${line}`)];
+    return lines.map((line) => `${sanitize(line)}\n`).join('');
+  },
+  name: nameOf,
+};
