@@ -1,5 +1,8 @@
+import { allowedNames } from '../../cluster/access-rules.ts';
+import { isStatus } from '../../cluster/api-error.ts';
 import { asDate, asObject, compact } from '../../cluster/parse.ts';
 import type { Cluster, KubeObject, ObjectRef, Resource } from '../../cluster/types.ts';
+import { inParallel } from '../../parallel.ts';
 
 /** The Secret that holds a VM's display password. */
 export interface DisplaySecret {
@@ -96,11 +99,52 @@ export function chooseDisplaySecret(found: readonly DisplaySecret[]): FoundSecre
   return { secret, warnings };
 }
 
-/** The display Secret of a VM as it is now. */
+/** The display Secret of a VM as it is now; who may not list Secrets looks at those that they may read by name. */
 export async function findDisplaySecret(cluster: Cluster, vm: ObjectRef): Promise<FoundSecret> {
-  const { items } = await cluster.list(DISPLAY_SECRETS, {
-    namespace: vm.namespace,
-    labelSelector: displaySecretSelector(vm.name),
-  });
-  return chooseDisplaySecret(items);
+  const labelSelector = displaySecretSelector(vm.name);
+  try {
+    const { items } = await cluster.list(DISPLAY_SECRETS, { namespace: vm.namespace, labelSelector });
+    return chooseDisplaySecret(items);
+  } catch (error) {
+    if (!isStatus(error, 403)) throw error;
+    const secrets = await namedSecrets(cluster, vm);
+    // Without a single one there is nothing to say but that listing is forbidden.
+    if (secrets === undefined) throw error;
+    return chooseDisplaySecret(secrets);
+  }
+}
+
+/** A Secret that is a display Secret, and of which VM; undefined for any other. */
+const LABELLED: Resource<{ vm: string | undefined; secret: DisplaySecret }> = {
+  ...DISPLAY_SECRETS,
+  parse: (object) => {
+    const { labels = {} } = object.metadata;
+    const isDisplay =
+      labels['app.kubernetes.io/name'] === 'vm-runner' &&
+      labels['app.kubernetes.io/component'] === 'display-secret';
+    const vm = isDisplay ? labels['app.kubernetes.io/instance'] : undefined;
+    return { vm, secret: parseDisplaySecret(object) };
+  },
+};
+
+const CONCURRENCY = 8;
+
+/** The VM's display Secrets among those that the API server's rules name; undefined where they name none. */
+async function namedSecrets(
+  cluster: Cluster,
+  { namespace, name: vm }: ObjectRef,
+): Promise<DisplaySecret[] | undefined> {
+  const names = allowedNames(await cluster.rules(namespace), 'get', { group: '', resource: 'secrets' });
+  if (names === 'any' || names.length === 0) return undefined;
+  const read = async (name: string): Promise<DisplaySecret[]> => {
+    try {
+      const found = await cluster.get(LABELLED, { namespace, name });
+      return found.vm === vm ? [found.secret] : [];
+    } catch (error) {
+      // Permitted, and not there (yet), or no longer permitted.
+      if (isStatus(error, 404) || isStatus(error, 403)) return [];
+      throw error;
+    }
+  };
+  return (await inParallel(names, CONCURRENCY, read)).flat();
 }
