@@ -13,6 +13,7 @@ import type { Context } from '../cli/context.ts';
 import { compact } from '../cluster/parse.ts';
 import type { TextView, View } from '../output/render.ts';
 import { renderYaml } from '../output/yaml.ts';
+import { inParallel } from '../parallel.ts';
 import { sanitize } from '../text.ts';
 import { loadInventory } from '../vm/inventory.ts';
 import { POOLS } from '../vm/parse.ts';
@@ -103,12 +104,8 @@ export async function applyAccess(
   const { cluster, signal, terminal } = context;
   const dryRun = flags['dry-run'];
   const steps = await planAccess(cluster, await wantedAccess(context, flags), scopeOf(context, flags));
-  const work = async (batch: readonly AccessStep[]): Promise<void> => {
-    for (let at = 0; at < batch.length; at += CONCURRENCY) {
-      signal.throwIfAborted();
-      await Promise.all(batch.slice(at, at + CONCURRENCY).map((step) => applyStep(cluster, step, dryRun)));
-    }
-  };
+  const work = (batch: readonly AccessStep[]): Promise<void[]> =>
+    inParallel(batch, CONCURRENCY, (step) => applyStep(cluster, step, dryRun));
   const todo = steps.filter(({ state }) => state !== 'same');
   // What allows goes first and comes last, so that nobody ever has more than they should.
   const gone = todo.filter(({ state }) => state === 'unwanted');
