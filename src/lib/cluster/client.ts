@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { VmopError } from '../errors.ts';
 import { parseAccessRules } from './access-rules.ts';
 import { ApiError, parseStatus } from './api-error.ts';
@@ -52,12 +53,14 @@ class HttpCluster implements Cluster {
   readonly #transport: Transport;
   readonly #closed = new AbortController();
   readonly #ended: AbortSignal;
+  readonly #timeoutMs: number;
   /** Server time minus local time in milliseconds, as of the last answer. */
   #clockOffset: number | undefined;
 
   constructor({ config, info, tokenFile }: Kubeconfig, { signal, ...options }: ClusterOptions) {
     this.context = info;
     this.#ended = either(this.#closed.signal, signal);
+    this.#timeoutMs = options.timeoutMs;
     this.#transport = new Transport({
       config,
       tokenFile,
@@ -205,6 +208,17 @@ class HttpCluster implements Cluster {
     const { container, tailLines, timestamps, signal } = options;
     const path = objectPath(pods, ref, 'log', { container, tailLines, timestamps });
     return (await this.#send({ method: 'GET', path, signal })).text;
+  }
+
+  async forward(pod: ObjectRef, port: number, { signal }: { signal: AbortSignal }): Promise<Duplex> {
+    const { forwardPort } = await import('./forward/index.ts');
+    return forwardPort({
+      connect: (attempt) => this.#transport.connection(attempt),
+      pod,
+      port,
+      signal: either(this.#ended, signal),
+      timeoutMs: this.#timeoutMs,
+    });
   }
 
   close(): void {

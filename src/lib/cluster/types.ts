@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /** A JSON object as it came over the wire. */
 export type JsonObject = { [key: string]: unknown };
 
@@ -192,6 +194,13 @@ export interface Cluster {
   now(): Promise<Date>;
   /** A pod's log as text. */
   log(ref: ObjectRef, options?: LogOptions): Promise<string>;
+  /**
+   * One two-way connection to a port of a pod, through the API server's port-forward. Rejects with `forbidden`
+   * (pods/portforward), `notFound`, `state` (the pod does not run) or `unreachable`. What goes wrong later destroys the
+   * stream: `console` where nothing listens on the port, `unreachable` where the connection to the API server broke
+   * off. Aborting `signal` ends the attempt and the connection.
+   */
+  forward(pod: ObjectRef, port: number, options: { signal: AbortSignal }): Promise<Duplex>;
   /** Ends open connections; safe to call twice. */
   close(): void;
 }

@@ -111,5 +111,13 @@ function apiResources({
   if (rest.hasStatus)
     resources.push({ ...part, name: `${plural}/status`, verbs: ['get', 'patch', 'update'] });
   if (rest.hasLog) resources.push({ ...part, name: `${plural}/log`, verbs: ['get'] });
+  if (rest.hasPortForward) {
+    resources.push({
+      ...part,
+      name: `${plural}/portforward`,
+      kind: 'PodPortForwardOptions',
+      verbs: ['create', 'get'],
+    });
+  }
   return resources;
 }

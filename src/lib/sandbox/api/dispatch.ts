@@ -8,6 +8,7 @@ import { discoveryDocument } from './discovery.ts';
 import { apiVersionOf, findKind } from './kinds.ts';
 import { readPodLog } from './logs.ts';
 import { patchObject } from './patching.ts';
+import { servePortForward, type UpgradeRequest } from './port-forward.ts';
 import { getObject, listObjects } from './read.ts';
 import { negotiate, type ResourceTarget, type Target } from './request.ts';
 import { findReview, type Review } from './reviews.ts';
@@ -22,9 +23,11 @@ export interface ApiRequest {
   target: Target;
   message: IncomingMessage;
   maxBodyBytes: number;
+  /** Set where the client asks for another protocol on this connection. */
+  upgrade?: UpgradeRequest | undefined;
 }
 
-/** Answers one request; undefined: the answer has been streamed. Throws `ApiFailure`. */
+/** Answers one request; undefined: the answer has been streamed, or the connection taken over. Throws `ApiFailure`. */
 export async function dispatch(
   context: ApiContext,
   request: ApiRequest,
@@ -43,6 +46,10 @@ export async function dispatch(
   checkShape(kindRequest);
   if (target.verb === 'watch') {
     await serveWatch(context, kindRequest, response);
+    return undefined;
+  }
+  if (resource.subresource === 'portforward') {
+    await servePortForward(context, kindRequest, request.identity, request.upgrade);
     return undefined;
   }
   return answerKind(context, request, kindRequest);
@@ -118,6 +125,7 @@ function subresourceMethods({
   if (subresource === undefined) return undefined;
   if (subresource === 'status' && kind.hasStatus) return ['GET', 'HEAD', 'PUT', 'PATCH'];
   if (subresource === 'log' && kind.hasLog) return ['GET', 'HEAD'];
+  if (subresource === 'portforward' && kind.hasPortForward) return ['GET', 'POST'];
   return [];
 }
 

@@ -68,7 +68,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
     bookmarkIntervalMs: options.bookmarkIntervalMs ?? 60_000,
   };
   addDefaultNamespace(context);
-  const server = createApiServer(context, {
+  const { server, endConnections } = createApiServer(context, {
     certificate,
     authenticate: authenticator(options.tokens, rules),
     maxBodyBytes: options.maxBodyBytes ?? 3 * 1024 * 1024,
@@ -86,7 +86,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       stopExpiry();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        endConnections();
       });
       journal?.close();
     },

@@ -46,6 +46,8 @@ export interface Kind {
   hasGeneration: boolean;
   /** With a subresource `log`. */
   hasLog: boolean;
+  /** With a subresource `portforward`. */
+  hasPortForward: boolean;
   schema: Schema;
   /** Beside `metadata.name` and `metadata.namespace`. */
   selectableFields: string[];
@@ -66,6 +68,7 @@ export interface Kind {
 const CORE = { group: '', version: 'v1', custom: false, hasStatus: false, hasGeneration: false };
 const PLAIN = {
   hasLog: false,
+  hasPortForward: false,
   shortNames: [],
   categories: [],
   namespaced: true,
@@ -109,6 +112,7 @@ export const PODS: Kind = {
   hasStatus: true,
   hasGeneration: true,
   hasLog: true,
+  hasPortForward: true,
   schema: POD_SCHEMA,
   selectableFields: ['status.phase', 'spec.nodeName', 'status.podIP'],
   columns: POD_COLUMNS,
