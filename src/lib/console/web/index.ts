@@ -124,6 +124,7 @@ class RunningWebConsole implements WebConsole {
   readonly #controls = webSocketServer(LONGEST_CONTROL_MESSAGE_BYTES, CONTROL_PROTOCOL);
   readonly #finished = Promise.withResolvers<WebConsoleEnd>();
   readonly #onAbort = (): void => void this.close({ text: 'vmop was interrupted.' });
+  readonly #streams = new Set<Duplex>();
   #control: ControlLink | undefined;
   #launch: LaunchPage | undefined;
   #closing: Promise<void> | undefined;
@@ -188,6 +189,7 @@ class RunningWebConsole implements WebConsole {
     const heard = Promise.all([...this.#controls.clients].map(untilClosed));
     this.#control?.end(words);
     await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref())]);
+    for (const stream of this.#streams) stream.destroy();
     for (const socket of [...this.#controls.clients, ...this.#spice.clients]) socket.terminate();
     server.closeAllConnections();
     await closed;
@@ -250,12 +252,17 @@ class RunningWebConsole implements WebConsole {
       this.#refused(request, verdict.status, verdict.reason);
       respondOnSocket(socket, verdict.status, verdict.reason);
     } else if (verdict.answer === 'spice') {
-      this.#spice.handleUpgrade(request, socket, head, (connection) =>
-        this.#options.bridge.accept(asStream(connection)),
-      );
+      this.#spice.handleUpgrade(request, socket, head, (connection) => this.#bridged(connection));
     } else {
       this.#controls.handleUpgrade(request, socket, head, (connection) => this.#controlled(connection));
     }
+  }
+
+  #bridged(connection: WebSocket): void {
+    const stream = asStream(connection);
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+    this.#options.bridge.accept(stream);
   }
 
   #controlled(connection: WebSocket): void {
