@@ -23,8 +23,6 @@ interface Substitute {
 /** The real packages, in files of their own (`dist/later/<name>.cjs`) that are loaded at the first use. */
 export const LATER: Record<string, { importer: Importer; packages: string[] }> = {
   jsonpath: { importer: '@kubernetes/client-node', packages: ['jsonpath-plus'] },
-  oidc: { importer: '@kubernetes/client-node', packages: ['openid-client'] },
-  proxy: { importer: '@kubernetes/client-node', packages: ['hpagent', 'socks-proxy-agent'] },
 };
 
 /** Node's own modules that take long to load and are not needed by every command. */
@@ -38,7 +36,14 @@ const LATER_BUILTINS = [
 
 /** Code that vmop never reaches: a call fails with a clear message. The names are all that the importers use. */
 const UNUSED: { importer: Importer; specifier: string; names: string[] }[] = [
-  // Requests and watches are vmop's own (ADR 3); client-node is there for kubeconfig files and credentials.
+  // Requests, watches, OIDC and proxies are vmop's own (ADR 3); client-node is there for kubeconfig files.
+  { importer: '@kubernetes/client-node', specifier: 'hpagent', names: ['HttpProxyAgent', 'HttpsProxyAgent'] },
+  { importer: '@kubernetes/client-node', specifier: 'socks-proxy-agent', names: ['SocksProxyAgent'] },
+  {
+    importer: '@kubernetes/client-node',
+    specifier: 'openid-client',
+    names: ['customFetch', 'discovery', 'refreshTokenGrant'],
+  },
   { importer: '@kubernetes/client-node', specifier: 'undici', names: ['Agent', 'ProxyAgent'] },
   { importer: '@kubernetes/client-node', specifier: 'socks', names: ['SocksClient'] },
   {

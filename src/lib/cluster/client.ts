@@ -57,17 +57,11 @@ class HttpCluster implements Cluster {
   /** Server time minus local time in milliseconds, as of the last answer. */
   #clockOffset: number | undefined;
 
-  constructor({ config, info, tokenFile }: Kubeconfig, { signal, ...options }: ClusterOptions) {
-    this.context = info;
+  constructor(kubeconfig: Kubeconfig, { signal, ...options }: ClusterOptions) {
+    this.context = kubeconfig.info;
     this.#ended = either(this.#closed.signal, signal);
     this.#timeoutMs = options.timeoutMs;
-    this.#transport = new Transport({
-      config,
-      tokenFile,
-      server: info.server,
-      clusterName: info.cluster,
-      ...options,
-    });
+    this.#transport = new Transport({ kubeconfig, ...options });
   }
 
   async get<T>(resource: Resource<T>, ref: ObjectRef): Promise<T> {

@@ -1,4 +1,16 @@
+import { X509Certificate } from 'node:crypto';
 import { messageOf, VmopError } from '../errors.ts';
+import { ProxyError, type ProxyProblem } from './proxy.ts';
+
+/** What a lost connection is told with. */
+export interface Connection {
+  /** Cluster and server. */
+  where: string;
+  /** Entries and files of the kubeconfig. */
+  places: { cluster: string; user: string };
+  /** The client's, PEM. */
+  certificate?: unknown;
+}
 
 /** The connection was lost or never made; nobody answered. */
 export class ConnectionError extends VmopError {
@@ -6,11 +18,11 @@ export class ConnectionError extends VmopError {
   /** A kept-alive connection that the server, by all appearances, had closed meanwhile. */
   readonly stale: boolean;
 
-  /** `where` names the cluster; `reused`: the connection had served before. */
-  constructor(where: string, error: unknown, reused: boolean) {
+  /** `reused`: the connection had served before. */
+  constructor(connection: Connection, error: unknown, reused: boolean) {
     const systemCode = systemCodeOf(error);
-    const { why, hint } = explanation(systemCode, error);
-    super('unreachable', `${where} cannot be reached: ${why}`, { hint, cause: error });
+    const { why, hint } = explanation(systemCode, error, connection);
+    super('unreachable', `${connection.where} cannot be reached: ${why}`, { hint, cause: error });
     this.name = 'ConnectionError';
     this.systemCode = systemCode;
     this.stale = reused && (systemCode === 'ECONNRESET' || systemCode === 'EPIPE');
@@ -23,18 +35,29 @@ function systemCodeOf(error: unknown): string {
   return '';
 }
 
-function explanation(systemCode: string, error: unknown): { why: string; hint: string } {
+interface Explanation {
+  why: string;
+  hint: string;
+}
+
+function explanation(systemCode: string, error: unknown, { places, certificate }: Connection): Explanation {
+  if (error instanceof ProxyError) return proxyExplanation(error);
+  // OpenSSL's name of the alert: CERTIFICATE_EXPIRED, UNKNOWN_CA, CERTIFICATE_REQUIRED and others.
+  const alert = /^ERR_SSL_.*ALERT_(?<name>.*(?:CERTIFICATE|UNKNOWN_CA).*)$/.exec(systemCode)?.groups?.[
+    'name'
+  ];
+  if (alert !== undefined) return clientCertificateExplanation(alert, places.user, certificate);
   switch (systemCode) {
     case 'ECONNREFUSED':
       return {
         why: 'nothing listens there',
-        hint: 'is the API server running, and is the address in the kubeconfig right?',
+        hint: `is the API server running, and is the address of ${places.cluster} right?`,
       };
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return {
         why: 'its name is not known',
-        hint: 'check the server address in your kubeconfig, the network and the VPN',
+        hint: `check the server of ${places.cluster}, the network and the VPN`,
       };
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':
@@ -61,20 +84,54 @@ function explanation(systemCode: string, error: unknown): { why: string; hint: s
     case 'CERT_SIGNATURE_FAILURE':
       return {
         why: 'its certificate is not trusted',
-        hint: 'put the right certificate-authority into the kubeconfig; the cluster may have been set up anew',
+        hint: `put the right certificate-authority into ${places.cluster}; the cluster may have been set up anew`,
       };
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return {
         why: 'its certificate is for another name',
-        hint: 'use the name in the certificate, or set tls-server-name in the kubeconfig',
+        hint: `use a name that the certificate has, or set tls-server-name of ${places.cluster}`,
       };
     case 'EPROTO':
       return {
         why: `TLS cannot be spoken with it: ${tlsReason(error)}`,
-        hint: 'check the server address in your kubeconfig: its port may be another service’s, or take http:// only',
+        hint: `check the server of ${places.cluster}: its port may be another service’s, or take http:// only`,
       };
     default:
-      return { why: messageOf(error) || systemCode, hint: 'check the server address in your kubeconfig' };
+      return { why: messageOf(error) || systemCode, hint: `check the server of ${places.cluster}` };
+  }
+}
+
+const PROXY_HINTS: Record<ProxyProblem, (origin: string) => string> = {
+  unreachable: (origin) => `is it up? otherwise correct ${origin}`,
+  credentials: (origin) => `put them into ${origin}: http://NAME:PASSWORD@…, special characters as %40`,
+  refused: (origin) => `ask the proxy’s administrator, or correct ${origin}`,
+  noWay: () => 'is the API server up, and does the proxy know its name?',
+};
+
+function proxyExplanation({ message, problem, proxy: { origin } }: ProxyError): Explanation {
+  const hint = PROXY_HINTS[problem](origin);
+  const without = /^https?_proxy$/i.test(origin) ? '; NO_PROXY names servers that are asked without it' : '';
+  return { why: message, hint: hint + without };
+}
+
+function clientCertificateExplanation(alert: string, user: string, certificate: unknown): Explanation {
+  const ended = certificateEnd(certificate);
+  if (ended !== undefined)
+    return { why: `the client certificate has expired (${ended})`, hint: `put a new one into ${user}` };
+  const words = alert.toLowerCase().replaceAll('_', ' ');
+  return certificate === undefined
+    ? { why: `it wants a client certificate (${words})`, hint: `put one into ${user}` }
+    : { why: `it does not take the client certificate (${words})`, hint: `put another one into ${user}` };
+}
+
+/** When a certificate that has expired did so, as it says itself; undefined for all others. */
+export function certificateEnd(pem: unknown): string | undefined {
+  if (typeof pem !== 'string' && !(pem instanceof Buffer)) return undefined;
+  try {
+    const { validTo } = new X509Certificate(pem);
+    return new Date(validTo).getTime() < Date.now() ? validTo : undefined;
+  } catch {
+    return undefined;
   }
 }
 

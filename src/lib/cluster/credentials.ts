@@ -2,32 +2,40 @@ import { readFile } from 'node:fs/promises';
 import type https from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, VmopError } from '../errors.ts';
+import type { ExecCredential } from './exec-plugin.ts';
+import type { Kubeconfig } from './kubeconfig.ts';
+import type { OidcTokens } from './oidc.ts';
 import { asObject, asString } from './parse.ts';
+import type { JsonObject } from './types.ts';
 
-export interface CredentialsSource {
-  config: KubeConfig;
-  server: string;
-  clusterName: string;
-  /** The path of the user's `tokenFile`. */
-  tokenFile?: (() => Promise<string | undefined>) | undefined;
+/** What a request and its connection are made with. */
+export interface RequestCredentials {
+  tls: Pick<https.AgentOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>;
+  headers: Record<string, string | string[]>;
 }
 
-/** How long credentials from files and plug-ins are used before they are asked for again. */
+/** How long credentials from files are used before they are read again. */
 const LIFETIME_MS = 30_000;
 
 /** The credentials of a kubeconfig's user, asked for when they are needed: once, however many requests wait for them. */
 export class Credentials {
-  readonly #source: CredentialsSource;
+  readonly #kubeconfig: Kubeconfig;
+  readonly #closed = new AbortController();
+  /** Without what vmop does itself. */
   #config: KubeConfig;
-  #asked: { answer: Promise<https.RequestOptions>; at: number } | undefined;
+  #asked: { answer: Promise<RequestCredentials>; at: number } | undefined;
+  #plugin: ExecCredential | undefined;
+  #tokens: OidcTokens | undefined;
+  /** The `Authorization` that the server did not take. */
+  #refused: unknown;
 
-  constructor(source: CredentialsSource) {
-    this.#source = source;
-    this.#config = source.config;
+  constructor(kubeconfig: Kubeconfig) {
+    this.#kubeconfig = kubeconfig;
+    this.#config = plainConfig(kubeconfig);
   }
 
   /** Error: `unreachable` when they cannot be had. */
-  async get(): Promise<https.RequestOptions> {
+  async get(): Promise<RequestCredentials> {
     if (this.#asked === undefined || Date.now() - this.#asked.at > LIFETIME_MS) {
       // While a plug-in waits for somebody it is not asked a second time.
       const asked = { answer: this.#ask(), at: Infinity };
@@ -44,46 +52,144 @@ export class Credentials {
   }
 
   /** The server does not take these any more: the next `get` asks anew. Does nothing when that has happened already. */
-  async refused(options: https.RequestOptions): Promise<void> {
+  async refused(credentials: RequestCredentials): Promise<void> {
     const { answer } = this.#asked ?? {};
-    if (answer === undefined || (await answer.catch(() => undefined)) !== options) return;
+    if (answer === undefined || (await answer.catch(() => undefined)) !== credentials) return;
     if (this.#asked?.answer !== answer) return;
     this.#asked = undefined;
-    // client-node remembers what plug-ins and files said for as long as the object lives.
-    this.#config = new KubeConfig();
-    this.#config.loadFromOptions(this.#source.config);
+    this.#plugin = undefined;
+    this.#refused = credentials.headers['Authorization'];
+    // client-node remembers what its own plug-ins said for as long as the object lives.
+    this.#config = plainConfig(this.#kubeconfig);
   }
 
-  async #ask(): Promise<https.RequestOptions> {
-    const options: https.RequestOptions = {};
+  /** Ends the plug-in that is running. */
+  close(): void {
+    this.#closed.abort();
+  }
+
+  async #ask(): Promise<RequestCredentials> {
     // Nothing secret is sent in the clear.
-    if (!this.#source.server.startsWith('https:')) return options;
+    if (!this.#kubeconfig.info.server.startsWith('https:')) return { tls: {}, headers: {} };
     try {
+      const options: https.RequestOptions = {};
       await this.#config.applyToHTTPSOptions(options);
-      const headers = new Map(Object.entries(asObject(options.headers)));
-      const tokenFile = await this.#source.tokenFile?.();
-      if (tokenFile !== undefined)
-        headers.set('Authorization', `Bearer ${await readFile(tokenFile, 'utf8')}`);
-      options.headers = Object.fromEntries([...headers].map(([name, value]) => [name, String(value).trim()]));
+      const { ca, cert, key, rejectUnauthorized, servername, auth } = options;
+      const headers = new Map(
+        Object.entries(asObject(options.headers)).map(([name, value]) => [name, String(value).trim()]),
+      );
+      if (auth) headers.set('Authorization', `Basic ${Buffer.from(auth).toString('base64')}`);
+      const { tokenFile, ...impersonated } = await this.#kubeconfig.userExtras();
+      const own = tokenFile ? { token: (await readFile(tokenFile, 'utf8')).trim() } : await this.#login();
+      if (own.token) headers.set('Authorization', `Bearer ${own.token}`);
+      return {
+        tls: { ca, cert, key, rejectUnauthorized, servername, ...own.certificate },
+        headers: { ...Object.fromEntries(headers), ...impersonationHeaders(impersonated) },
+      };
     } catch (error) {
       throw this.#explain(error);
     }
-    return options;
+  }
+
+  /** What a plug-in or an OIDC issuer gives. */
+  async #login(): Promise<Pick<ExecCredential, 'token' | 'certificate'>> {
+    const user = this.#kubeconfig.config.getCurrentUser();
+    if (user?.token) return {};
+    if (user?.exec) return this.#askPlugin(user.exec);
+    return asObject(user?.authProvider)['name'] === 'oidc' ? this.#askIssuer(user?.authProvider) : {};
+  }
+
+  async #askPlugin(exec: unknown): Promise<ExecCredential> {
+    const { expires } = this.#plugin ?? {};
+    if (this.#plugin && (expires === undefined || expires.getTime() > Date.now())) return this.#plugin;
+    const { askPlugin, parseExec } = await import('./exec-plugin.ts');
+    const plugin = parseExec(exec);
+    const cluster = plugin.provideClusterInfo ? await this.#clusterInfo() : undefined;
+    this.#plugin = await askPlugin(plugin, cluster, this.#closed.signal);
+    return this.#plugin;
+  }
+
+  /** As client-go tells it to plug-ins. */
+  async #clusterInfo(): Promise<JsonObject> {
+    const cluster = this.#kubeconfig.config.getCurrentCluster();
+    const { caFile, caData, skipTLSVerify, tlsServerName, proxyUrl } = cluster ?? {};
+    const authority = caFile ? (await readFile(caFile)).toString('base64') : caData;
+    return {
+      server: this.#kubeconfig.info.server,
+      ...(tlsServerName ? { 'tls-server-name': tlsServerName } : {}),
+      ...(skipTLSVerify ? { 'insecure-skip-tls-verify': true } : {}),
+      ...(authority ? { 'certificate-authority-data': authority } : {}),
+      ...(proxyUrl ? { 'proxy-url': proxyUrl } : {}),
+      config: (await this.#kubeconfig.execConfig()) ?? null,
+    };
+  }
+
+  async #askIssuer(provider: unknown): Promise<{ token: string | undefined }> {
+    const { isOver, parseOidc, refreshTokens } = await import('./oidc.ts');
+    const { config, env, userFile } = this.#kubeconfig;
+    const user = { ...parseOidc(provider), ...this.#tokens };
+    const { idToken = '', refreshToken } = user;
+    const refused = this.#refused === `Bearer ${idToken}` && refreshToken !== undefined;
+    if (!isOver(idToken) && !refused) return { token: idToken };
+    const tokens = await refreshTokens(user, env);
+    this.#tokens = tokens;
+    const { storeTokens } = await import('./store-tokens.ts');
+    // A file that is read only, or just being written: the tokens serve until the end of this run.
+    await storeTokens(userFile, config.getCurrentUser()?.name ?? '', tokens).catch(() => undefined);
+    return { token: tokens.idToken };
   }
 
   #explain(error: unknown): VmopError {
-    const exec = asObject(this.#config.getCurrentUser()?.exec);
-    const plugin = asString(exec['command']);
-    const why = plugin === undefined ? messageOf(error) : pluginProblem(plugin, error);
-    const message = `no credentials for cluster "${this.#source.clusterName}": ${why}`;
+    const { config, info, places } = this.#kubeconfig;
+    const message = `no credentials for cluster "${info.cluster}" (${info.server}): ${messageOf(error)}`;
+    const installHint = asString(asObject(config.getCurrentUser()?.exec)['installHint']);
     const hint =
-      asString(exec['installHint']) ?? 'check the user of this context in your kubeconfig, or log in again';
+      (error instanceof Error && isMissing(error) && installHint) ||
+      `log in again, or correct ${places.user}`;
     return new VmopError('unreachable', message, { hint, cause: error });
   }
 }
 
-function pluginProblem(plugin: string, error: unknown): string {
-  if (error instanceof SyntaxError || error instanceof TypeError) return `${plugin} printed no credentials`;
-  if (error instanceof Error && 'syscall' in error) return `${plugin} cannot be started: ${error.message}`;
-  return `${plugin} failed: ${messageOf(error).trim() || 'it does not say why'}`;
+/** The plug-in's program is not there. */
+function isMissing({ cause }: { cause?: unknown }): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+}
+
+/** client-node reads files and data, tokens and passwords; plug-ins, OIDC and proxies are vmop's own. */
+function plainConfig({ config }: Kubeconfig): KubeConfig {
+  const plain = new KubeConfig();
+  plain.loadFromOptions({
+    contexts: config.contexts,
+    currentContext: config.currentContext,
+    clusters: config.clusters.map((cluster) => ({ ...cluster, proxyUrl: '' })),
+    users: config.users.map((user) => ({
+      ...user,
+      exec: undefined,
+      authProvider: asObject(user.authProvider)['name'] === 'oidc' ? undefined : user.authProvider,
+    })),
+  });
+  return plain;
+}
+
+function impersonationHeaders({
+  groups,
+  uid,
+  extra,
+}: Omit<Awaited<ReturnType<Kubeconfig['userExtras']>>, 'tokenFile'>): RequestCredentials['headers'] {
+  return {
+    ...(groups.length > 0 ? { 'Impersonate-Group': groups.map(headerText) } : {}),
+    ...(uid === undefined ? {} : { 'Impersonate-Uid': headerText(uid) }),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([key, values]) => [
+        // A key may have a slash, a header's name may not.
+        `Impersonate-Extra-${encodeURIComponent(key.toLowerCase())}`,
+        values.map(headerText),
+      ]),
+    ),
+  };
+}
+
+/** Node takes headers as Latin-1; Kubernetes reads UTF-8. */
+export function headerText(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
 }

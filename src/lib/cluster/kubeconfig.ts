@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { VmopError, messageOf } from '../errors.ts';
-import { asArray, isObject } from './parse.ts';
-import { findTokenFile, type KubeconfigText } from './token-file.ts';
-import type { ContextInfo, JsonObject } from './types.ts';
-
-const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+import { inCluster, SERVICE_ACCOUNT } from './in-cluster.ts';
+import { asObject, asString } from './parse.ts';
+import { environmentProxy, kubeconfigProxy, type Proxy } from './proxy.ts';
+import { findExecConfig, findUserExtras, type KubeconfigText, type UserExtras } from './raw-entries.ts';
+import type { ContextInfo } from './types.ts';
 
 export interface KubeconfigSource {
   env: Record<string, string | undefined>;
@@ -18,6 +18,8 @@ export interface KubeconfigSource {
   server?: string | undefined;
   /** Tried last; a sandbox's own file. */
   fallback?: (() => string | undefined) | undefined;
+  /** Where a pod finds its service account. */
+  serviceAccount?: string | undefined;
 }
 
 export interface Kubeconfig {
@@ -27,8 +29,15 @@ export interface Kubeconfig {
   origin: string;
   /** The fallback file was used. */
   fallback: boolean;
-  /** The path of the user's `tokenFile`, looked up when it is needed. */
-  tokenFile?: (() => Promise<string | undefined>) | undefined;
+  env: Record<string, string | undefined>;
+  /** Where the context's cluster and user are set, for messages: entry and file. */
+  places: { cluster: string; user: string };
+  /** The file of the user's entry. */
+  userFile: string;
+  proxy: Proxy | undefined;
+  /** What client-node passes over, looked up when it is needed. */
+  userExtras: () => Promise<UserExtras>;
+  execConfig: () => Promise<unknown>;
 }
 
 /** The kubeconfig files that hold, in kubectl's order of precedence; empty when there are none. */
@@ -62,7 +71,11 @@ function unreadable(file: string, error: unknown): VmopError {
 }
 
 /** Files are merged as kubectl merges them: of several entries with one name the first wins. */
-function mergeFiles(texts: KubeconfigText[]): KubeConfig {
+function mergeFiles(texts: KubeconfigText[]): {
+  config: KubeConfig;
+  /** The file whose entry of this name counts. */
+  fileOf: (list: 'users' | 'clusters', name: string) => string;
+} {
   const configs = texts.map(({ file, text }) => {
     const config = new KubeConfig();
     // client-node takes an empty file for a broken one.
@@ -73,10 +86,13 @@ function mergeFiles(texts: KubeconfigText[]): KubeConfig {
       throw unreadable(file, error);
     }
     config.makePathsAbsolute(path.dirname(file));
+    asKubectlReads(config, path.dirname(file));
     return config;
   });
+  const fileOf = (list: 'users' | 'clusters', name: string): string =>
+    texts[configs.findIndex((config) => config[list].some((entry) => entry.name === name))]?.file ?? '';
   const [first] = configs;
-  if (configs.length === 1 && first) return first;
+  if (configs.length === 1 && first) return { config: first, fileOf };
   const firstOf = <E extends { name: string }>(lists: E[][]): E[] => [
     ...new Map(
       lists
@@ -92,7 +108,23 @@ function mergeFiles(texts: KubeconfigText[]): KubeConfig {
     contexts: firstOf(configs.map((config) => config.contexts)),
     currentContext: configs.map((config) => config.currentContext).find((name) => Boolean(name)),
   });
-  return merged;
+  return { config: merged, fileOf };
+}
+
+/** Data win over files, and a plug-in with a folder in its name is looked for from where the kubeconfig lies. */
+function asKubectlReads(config: KubeConfig, folder: string): void {
+  config.clusters = config.clusters.map((cluster) => (cluster.caData ? { ...cluster, caFile: '' } : cluster));
+  config.users = config.users.map((user) => {
+    const command = asString(asObject(user.exec)['command']);
+    return {
+      ...user,
+      ...(user.certData ? { certFile: '' } : {}),
+      ...(user.keyData ? { keyFile: '' } : {}),
+      ...(command && path.basename(command) !== command
+        ? { exec: { ...asObject(user.exec), command: path.resolve(folder, command) } }
+        : {}),
+    };
+  });
 }
 
 function notConfigured(): VmopError {
@@ -106,32 +138,41 @@ function notConfigured(): VmopError {
  * Errors: `unreachable` when nothing is configured or a file is unreadable, `usage` for an unknown context.
  */
 export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
+  const { env, serviceAccount = SERVICE_ACCOUNT } = source;
   const files = kubeconfigFiles(source);
-  let texts = readTexts(files);
-  let config: KubeConfig;
-  let origin = files.join(', ');
-  let fallback = false;
-  if (files.length > 0) {
-    config = mergeFiles(texts);
-  } else if (source.env['KUBERNETES_SERVICE_HOST'] !== undefined && existsSync(SERVICE_ACCOUNT_TOKEN)) {
-    config = new KubeConfig();
-    config.loadFromCluster();
-    origin = 'in-cluster';
-  } else {
-    const file = source.fallback?.();
-    if (file === undefined) throw notConfigured();
-    texts = readTexts([file]);
-    config = mergeFiles(texts);
-    origin = file;
-    fallback = true;
-  }
+  const pod = files.length > 0 ? undefined : inCluster(env, serviceAccount);
+  const last = files.length > 0 || pod ? undefined : source.fallback?.();
+  if (files.length === 0 && !pod && last === undefined) throw notConfigured();
+  const texts = readTexts(last === undefined ? files : [last]);
+  const { config, fileOf } = pod ? { config: pod.config, fileOf: () => serviceAccount } : mergeFiles(texts);
+  const origin = pod ? 'in-cluster' : texts.map(({ file }) => file).join(', ');
   const info = contextInfo(config, source, origin);
   prepareUser(config, info.name, origin);
   const userName = config.getCurrentUser()?.name ?? '';
-  return { config, info, origin, fallback, tokenFile: () => findTokenFile(texts, userName) };
+  const userFile = fileOf('users', userName);
+  const places = {
+    cluster: `cluster "${info.cluster}" in ${fileOf('clusters', info.cluster)}`,
+    user: userName === '' ? `context "${info.name}" in ${origin}` : `user "${userName}" in ${userFile}`,
+  };
+  const proxyUrl = config.getCurrentCluster()?.proxyUrl;
+  const userExtras = () => findUserExtras(texts, userName);
+  return {
+    config,
+    info,
+    origin,
+    env,
+    places,
+    userFile,
+    fallback: last !== undefined,
+    proxy: proxyUrl
+      ? kubeconfigProxy(proxyUrl, `proxy-url of ${places.cluster}`)
+      : environmentProxy(info.server, env),
+    userExtras: pod ? () => Promise.resolve({ tokenFile: pod.tokenFile, groups: [], extra: {} }) : userExtras,
+    execConfig: () => findExecConfig(texts, info.cluster),
+  };
 }
 
-/** client-node trusts the cluster's certificate only for somebody, and tells plug-ins nothing of who asks. */
+/** client-node trusts the cluster's certificate only for somebody. */
 function prepareUser(config: KubeConfig, context: string, origin: string): void {
   const userName = config.contexts.find(({ name }) => name === context)?.user;
   if (!userName) {
@@ -150,16 +191,6 @@ function prepareUser(config: KubeConfig, context: string, origin: string): void 
       },
     );
   }
-  config.users = config.users.map((user) =>
-    user.name === userName && isObject(user.exec) ? { ...user, exec: withExecInfo(user.exec) } : user,
-  );
-}
-
-/** As client-go: plug-ins look there for the version of the answer that they are to give. */
-function withExecInfo(exec: JsonObject): JsonObject {
-  const info = { apiVersion: exec['apiVersion'], kind: 'ExecCredential', spec: { interactive: false } };
-  const env = [...asArray(exec['env']), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(info) }];
-  return { ...exec, env };
 }
 
 function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, origin: string): ContextInfo {
@@ -193,7 +224,9 @@ function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, 
   const info = { name, cluster: cluster.name, namespace: entry.namespace || 'default' };
   if (server === undefined) return { ...info, server: serverAddress(cluster.server, 'unreachable') };
   const address = serverAddress(server, 'usage');
-  config.clusters = config.clusters.map((one) => (one === cluster ? { ...one, server: address } : one));
+  // As kubectl: another server has another name.
+  const elsewhere = { ...cluster, server: address, tlsServerName: '' };
+  config.clusters = config.clusters.map((one) => (one === cluster ? elsewhere : one));
   return { ...info, server: address };
 }
 

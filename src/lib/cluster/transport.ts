@@ -3,9 +3,11 @@ import https from 'node:https';
 import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf, VmopError } from '../errors.ts';
 import { ConnectionError } from './connection-error.ts';
-import { Credentials, type CredentialsSource } from './credentials.ts';
+import { Credentials, headerText, type RequestCredentials } from './credentials.ts';
+import type { Kubeconfig } from './kubeconfig.ts';
 
-export interface TransportOptions extends CredentialsSource {
+export interface TransportOptions {
+  kubeconfig: Kubeconfig;
   userAgent: string;
   /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). 0: any. */
   timeoutMs: number;
@@ -27,7 +29,7 @@ export interface TransportResponse {
   /** Local time in the middle of the exchange, epoch milliseconds: what the `Date` header corresponds to. */
   at: number;
   /** What the request was sent with. */
-  credentials: https.RequestOptions;
+  credentials: RequestCredentials;
 }
 
 /** What a connection to the API server is made with, for what is no request (a WebSocket). */
@@ -64,12 +66,12 @@ const OWN_AGENT = { keepAlive: true, timeout: IDLE_MS, maxSockets: 64 };
 export class Transport {
   readonly #options: TransportOptions;
   readonly #credentials: Credentials;
-  /** By the client certificate that their connections were made with. */
-  readonly #agents = new Map<string, http.Agent>();
+  /** By the certificates that their connections are made with. */
+  readonly #agents = new Map<string, Promise<http.Agent>>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    this.#credentials = new Credentials(options);
+    this.#credentials = new Credentials(options.kubeconfig);
   }
 
   /** One exchange with its whole body as text. Rejects with `ConnectionError`, or `timeout`, or the signal's reason. */
@@ -93,8 +95,8 @@ export class Transport {
     const credentials = await unlessAborted(this.#credentials.get(), signal);
     let repeated = false;
     return {
-      server: this.#options.server,
-      agent: this.#agent(credentials),
+      server: this.#server,
+      agent: await this.#agent(credentials),
       headers: this.#headers(credentials),
       refused: async () => {
         if (repeated) return false;
@@ -102,7 +104,7 @@ export class Transport {
         await this.#credentials.refused(credentials);
         return true;
       },
-      explain: (error) => new ConnectionError(this.#where(), error, false),
+      explain: (error) => this.#lost(error, credentials, false),
     };
   }
 
@@ -112,21 +114,22 @@ export class Transport {
   }
 
   close(): void {
-    for (const agent of this.#agents.values()) agent.destroy();
+    this.#credentials.close();
+    for (const agent of this.#agents.values()) agent.then((made) => made.destroy(), ignore);
   }
 
   async #open(request: TransportRequest, lasting = false): Promise<Opened> {
     const { method, path, body, signal } = request;
-    const { server, timeoutMs } = this.#options;
+    const { timeoutMs } = this.#options;
     const credentials = await unlessAborted(this.#credentials.get(), signal);
+    const agent = await this.#agent(credentials);
     // Connections that the server has closed meanwhile are dropped in this turn.
     if (method !== 'GET') await turn();
     const started = Date.now();
     return new Promise((resolve, reject) => {
-      const agent = this.#agent(credentials);
       // Whoever keeps a connection for long takes none of the others'.
       if (lasting) agent.maxSockets += 1;
-      const outgoing = this.#request(new URL(server + path), request, credentials, agent);
+      const outgoing = this.#request(new URL(this.#server + path), request, credentials, agent);
       if (lasting) outgoing.once('close', () => (agent.maxSockets -= 1));
       let late: TimeoutError | undefined;
       const end = (): void => {
@@ -137,7 +140,7 @@ export class Transport {
       const done = () => clearTimeout(timer);
       let begun = false;
       const explain = (error: unknown): unknown =>
-        this.#explain(late ?? error, outgoing.reusedSocket && !begun, signal);
+        this.#explain(late ?? error, credentials, outgoing.reusedSocket && !begun, signal);
       const fail = (error: Error): void => {
         done();
         reject(explain(error));
@@ -163,7 +166,7 @@ export class Transport {
   #request(
     url: URL,
     { method, body, contentType = 'application/json', signal }: TransportRequest,
-    credentials: https.RequestOptions,
+    credentials: RequestCredentials,
     agent: http.Agent,
   ): http.ClientRequest {
     const headers = { ...this.#headers(credentials), accept: 'application/json' };
@@ -181,41 +184,57 @@ export class Transport {
       });
     } catch (error) {
       // Node refuses what is in the kubeconfig or in a flag: a broken certificate, a control character.
-      throw new VmopError('unreachable', `${this.#where()} cannot be asked: ${messageOf(error)}`, {
-        hint: 'check the user of this context in your kubeconfig',
+      throw new VmopError('unreachable', `${this.#where} cannot be asked: ${messageOf(error)}`, {
+        hint: `correct ${this.#options.kubeconfig.places.user}`,
         cause: error,
       });
     }
   }
 
-  #headers({ auth, headers }: https.RequestOptions): http.OutgoingHttpHeaders {
-    const basic = auth ? { Authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
-    const sent: http.OutgoingHttpHeaders = { 'user-agent': this.#options.userAgent, ...basic };
+  #headers({ headers }: RequestCredentials): http.OutgoingHttpHeaders {
     // The flags come last: they win over the kubeconfig's `as`.
-    return Object.assign(sent, headers, impersonation(this.#options.impersonate));
+    return {
+      'user-agent': this.#options.userAgent,
+      ...headers,
+      ...impersonation(this.#options.impersonate),
+    };
   }
 
-  #agent(credentials: https.RequestOptions): http.Agent {
-    const { server, config } = this.#options;
-    const key = String(credentials.cert);
+  #agent({ tls }: RequestCredentials): Promise<http.Agent> {
+    const key = [tls.ca, tls.cert].map(String).join();
     const known = this.#agents.get(key);
     if (known) return known;
-    const agent = makeAgent(server, credentials, config.getCurrentCluster()?.proxyUrl !== undefined);
-    this.#agents.set(key, agent);
-    return agent;
+    const made = makeAgent(this.#options.kubeconfig, tls);
+    this.#agents.set(key, made);
+    return made;
   }
 
-  #where(): string {
-    return `cluster "${this.#options.clusterName}" (${this.#options.server})`;
+  get #server(): string {
+    return this.#options.kubeconfig.info.server;
   }
 
-  #explain(error: unknown, reused: boolean, signal: AbortSignal | undefined): unknown {
+  #explain(
+    error: unknown,
+    credentials: RequestCredentials,
+    reused: boolean,
+    signal: AbortSignal | undefined,
+  ): unknown {
     if (signal?.aborted === true) return signal.reason;
-    if (!(error instanceof TimeoutError)) return new ConnectionError(this.#where(), error, reused);
+    if (!(error instanceof TimeoutError)) return this.#lost(error, credentials, reused);
     const seconds = Math.round(this.#options.timeoutMs / 100) / 10;
-    return new VmopError('unreachable', `${this.#where()} did not answer within ${seconds} s`, {
+    return new VmopError('unreachable', `${this.#where} did not answer within ${seconds} s`, {
       hint: 'is it up and reachable from here? --request-timeout allows more time',
     });
+  }
+
+  get #where(): string {
+    const { cluster, server } = this.#options.kubeconfig.info;
+    return `cluster "${cluster}" (${server})`;
+  }
+
+  #lost(error: unknown, { tls }: RequestCredentials, reused: boolean): ConnectionError {
+    const { places } = this.#options.kubeconfig;
+    return new ConnectionError({ where: this.#where, places, certificate: tls.cert }, error, reused);
   }
 }
 
@@ -260,22 +279,12 @@ function impersonation({
   };
 }
 
-/** Node takes headers as Latin-1; Kubernetes reads UTF-8. */
-function headerText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
+function ignore(): void {}
 
-function makeAgent(server: string, options: https.RequestOptions, proxied: boolean): http.Agent {
-  if (server.startsWith('http:')) return new http.Agent(OWN_AGENT);
-  // client-node's own agent only where it does more than ours: it knows proxies, but keeps no connection.
-  if (proxied && options.agent instanceof http.Agent) return options.agent;
-  const { ca, cert, key, rejectUnauthorized, servername } = options;
-  return new https.Agent({
-    ...OWN_AGENT,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-    ...(servername === undefined ? {} : { servername }),
-  });
+async function makeAgent({ info, proxy }: Kubeconfig, tls: RequestCredentials['tls']): Promise<http.Agent> {
+  const options = { ...OWN_AGENT, ...tls };
+  const secure = info.server.startsWith('https:');
+  if (!proxy) return secure ? new https.Agent(options) : new http.Agent(OWN_AGENT);
+  const { HttpProxyAgent, HttpsProxyAgent } = await import('./proxy-agent.ts');
+  return secure ? new HttpsProxyAgent(proxy, options) : new HttpProxyAgent(proxy, OWN_AGENT);
 }

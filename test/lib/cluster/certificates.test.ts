@@ -103,7 +103,7 @@ describe('certificates', () => {
   });
 
   const untrusted = /its certificate is not trusted$/;
-  const authority = /put the right certificate-authority into the kubeconfig/;
+  const authority = /put the right certificate-authority into cluster "c" in .*config;/;
   test('no authority', async (t) => refused(t, await serve(t, good), {}, untrusted, authority));
   test('another authority of the same name: the cluster was set up anew', async (t) =>
     refused(t, await serve(t, good), trusting(other), untrusted, authority));
@@ -161,7 +161,7 @@ describe('certificates', () => {
     t.after(() => cluster.close());
     const error = await rejectionOf(cluster.get(CONFIG_MAPS, { namespace: 'n', name: 'a' }));
     assert.ok(error instanceof VmopError && error.code === 'unreachable');
-    assert.match(error.hint ?? '', /check the user/);
+    assert.match(error.hint ?? '', /correct user "u" in .*config$/);
   });
 });
 
@@ -183,10 +183,11 @@ describe('a server that is not there', () => {
   for (const [code, why] of cases) {
     test(code, () => {
       const cause = Object.assign(new Error('words'), { code });
-      const error = new ConnectionError('it', new AggregateError([cause]), false);
+      const connection = { where: 'it', places: { cluster: 'cluster "c" in FILE', user: '' } };
+      const error = new ConnectionError(connection, new AggregateError([cause]), false);
       assert.deepEqual([error.systemCode, error.stale], [code, false]);
       assert.match(error.message, code === 'EWHATEVER' ? /./ : why);
-      assert.match(new ConnectionError('it', cause, false).message, why);
+      assert.match(new ConnectionError(connection, cause, false).message, why);
     });
   }
 });

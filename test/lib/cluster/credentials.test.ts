@@ -235,7 +235,11 @@ describe('plug-ins', () => {
       { command: 'sh', args: ['-c', 'echo "log in first" >&2; exit 1'] },
       /sh failed: log in first$/,
     ],
-    ['that fails silently', { command: 'sh', args: ['-c', 'exit 1'] }, /sh failed: it does not say why$/],
+    [
+      'that fails silently',
+      { command: 'sh', args: ['-c', 'exit 1'] },
+      /sh failed: exit code 1, it does not say why$/,
+    ],
     ['that prints something else', { command: 'echo', args: ['hello'] }, /echo printed no credentials$/],
     ['that prints nothing', { command: 'true' }, /true printed no credentials$/],
     ['that prints no status', { command: 'echo', args: ['{}'] }, /echo printed no credentials$/],
@@ -247,7 +251,7 @@ describe('plug-ins', () => {
       assert.ok(error instanceof VmopError);
       assert.equal(error.code, 'unreachable');
       assert.match(error.message, message);
-      assert.match(error.message, /^no credentials for cluster "c": /);
+      assert.match(error.message, /^no credentials for cluster "c" \(https:.*\): /);
       assert.match(error.hint ?? '', hint);
       assert.equal(server.requests.length, 0);
     });

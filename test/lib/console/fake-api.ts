@@ -1,7 +1,15 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { openCluster, type Cluster, type JsonObject } from '../../../src/lib/cluster/index.ts';
+import os from 'node:os';
+import path from 'node:path';
+import {
+  loadKubeconfig,
+  openCluster,
+  type Cluster,
+  type JsonObject,
+  type Kubeconfig,
+} from '../../../src/lib/cluster/index.ts';
 import { asObject, asString, asStrings } from '../../../src/lib/cluster/parse.ts';
 
 /** The few answers of a Kubernetes API that the console layer needs, over HTTP on loopback. */
@@ -22,6 +30,22 @@ export interface FakeApi {
 }
 
 const PATH = /\/namespaces\/ns\/(?<plural>[a-z]+)(?:\/(?<name>[^/]+))?$/;
+
+async function fakeKubeconfig(server: string): Promise<Kubeconfig> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-fake-'));
+  const file = path.join(folder, 'config');
+  const context = { cluster: 'fake', namespace: 'ns' };
+  // JSON is YAML.
+  const config = {
+    clusters: [{ name: 'fake', cluster: { server } }],
+    contexts: [{ name: 'fake', context }],
+    'current-context': 'fake',
+  };
+  await writeFile(file, JSON.stringify(config));
+  const kubeconfig = loadKubeconfig({ env: {}, file });
+  await rm(folder, { recursive: true });
+  return kubeconfig;
+}
 
 export async function fakeApi(): Promise<FakeApi> {
   const objects = new Map<string, JsonObject>();
@@ -112,14 +136,10 @@ export async function fakeApi(): Promise<FakeApi> {
   const address = server.address();
   const { port } =
     (typeof address === 'string' ? undefined : address) ?? ({ port: 0 } satisfies Partial<AddressInfo>);
-  const config = new KubeConfig();
-  const url = `http://127.0.0.1:${port}`;
-  config.loadFromClusterAndUser({ name: 'fake', server: url, skipTLSVerify: false }, { name: 'me' });
-  const info = { name: 'fake', cluster: 'fake', server: url, namespace: 'ns' };
-  const cluster = openCluster(
-    { config, info, origin: 'fake', fallback: false },
-    { userAgent: 'test', timeoutMs: 10_000 },
-  );
+  const cluster = openCluster(await fakeKubeconfig(`http://127.0.0.1:${port}`), {
+    userAgent: 'test',
+    timeoutMs: 10_000,
+  });
   const api: FakeApi = {
     cluster,
     put,
