@@ -46,6 +46,12 @@ const LINES: Record<string, string[]> = {
   list: ['list'],
   login: ['login rich -u alice', 'login rich nope -u alice'],
   logout: ['logout rich --dry-run'],
+  'permissions:grant': [
+    'permissions grant rich --user carol --may start',
+    'permissions grant held --role r --may start',
+  ],
+  'permissions:list': ['permissions list'],
+  'permissions:revoke': ['permissions revoke rich --user carol', 'permissions revoke held --role r'],
   reset: ['reset rich --yes'],
   restart: ['restart held --dry-run'],
   'secret:expire': ['secret expire rich'],

@@ -1,11 +1,10 @@
 import { VmopError } from '../errors.ts';
-import type { KubeObject, Resource } from '../cluster/types.ts';
 import { parseDuration } from '../output/duration.ts';
 import { fillJsonPathTemplate } from '../output/jsonpath.ts';
 import { parseJsonPathTemplate } from '../output/jsonpath-parser.ts';
 import { toPlain } from '../output/plain.ts';
 import { followVms, refKey } from '../vm/follow.ts';
-import { VMS } from '../vm/parse.ts';
+import { VMS, withObject, type WithObject } from '../vm/parse.ts';
 import { phaseOf, startObstacle, type VmPhase } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { parseWaitCondition, WAIT_CONDITIONS } from '../vm/wait-conditions.ts';
@@ -27,12 +26,10 @@ export interface WaitResult {
   state: VmPhase;
 }
 
-/** A VM with the object that it was parsed from: a JSONPath may look at any field. */
-interface RawVm extends Vm {
-  object: KubeObject;
-}
+/** A JSONPath may look at any field. */
+type RawVm = WithObject<Vm>;
 
-const RAW_VMS: Resource<RawVm> = { ...VMS, parse: (object) => ({ ...VMS.parse(object), object }) };
+const RAW_VMS = withObject(VMS);
 
 interface RawCondition {
   unmet: string;

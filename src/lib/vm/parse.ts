@@ -33,6 +33,13 @@ export const POOLS: Resource<VmPool> = {
   parse: parsePool,
 };
 
+/** What is parsed together with the object that it was parsed from. */
+export type WithObject<T> = T & { object: KubeObject };
+
+export function withObject<T extends object>(resource: Resource<T>): Resource<WithObject<T>> {
+  return { ...resource, parse: (object) => ({ ...resource.parse(object), object }) };
+}
+
 const DEFAULT_SPICE_PORT = 5900;
 const DEFAULT_POWERDOWN_SECONDS = 900;
 

@@ -82,6 +82,20 @@ export function missingPermission(
   });
 }
 
+/** The refusal of what no permission gives. `what`: `to change spec.permissions`. */
+export function onlyForAdministrators(
+  { name, namespace }: Pick<Vm, 'name' | 'namespace'>,
+  user: string,
+  what: string,
+  cause?: unknown,
+): VmopError {
+  return new VmopError(
+    'forbidden',
+    `${user} may not do that to ${name}: only administrators of namespace ${namespace} are allowed ${what}`,
+    { hint: 'no entry of spec.permissions is for this: ask an administrator to do it', vm: name, cause },
+  );
+}
+
 export function poolOf(vm: Vm, pools: readonly VmPool[]): VmPool | undefined {
   const name = vm.status.assignment?.pool;
   return pools.find((pool) => pool.name === name && pool.namespace === vm.namespace);

@@ -2,7 +2,7 @@ import { ApiError } from '../cluster/api-error.ts';
 import { VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
 import { ADMINISTRATE, parseAccessDenial, type AccessDenial } from './access-denial.ts';
-import { missingPermission } from './permissions.ts';
+import { missingPermission, onlyForAdministrators } from './permissions.ts';
 import type { Permission, Vm, VmPool } from './types.ts';
 
 /** What RBAC refuses: a verb on a kind of objects, or on one of them. */
@@ -61,12 +61,9 @@ function deniedByPolicy(
   { vm, pool, user }: RefusedAction,
   cause: ApiError,
 ): VmopError {
-  if (permission !== ADMINISTRATE) return missingPermission(vm, pool, user, permission, cause);
-  return new VmopError(
-    'forbidden',
-    `${user} may not do that to ${vm.name}: only administrators of namespace ${vm.namespace} are allowed ${what}`,
-    { hint: 'no entry of spec.permissions is for this: ask an administrator to do it', vm: vm.name, cause },
-  );
+  return permission === ADMINISTRATE
+    ? onlyForAdministrators(vm, user, what, cause)
+    : missingPermission(vm, pool, user, permission, cause);
 }
 
 function deniedByRbac(
