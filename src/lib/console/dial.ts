@@ -1,14 +1,11 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { X509Certificate } from 'node:crypto';
 import { sanitize, truncate } from '../text.ts';
-import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint, type Proxy } from './address.ts';
-import { checkedCertificates, checkedSubject } from './certificates.ts';
-import { Attempts, ProxyRefusal, reachError, reachTarget, type ReachStep } from './reach-error.ts';
-import { readSome } from './read-exactly.ts';
+import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint } from './address.ts';
+import { askProxy, connectionOf, connectRequest, openSocket, tlsOver } from './dial-steps.ts';
+import { reachError, reachTarget, type ReachStep } from './reach-error.ts';
 import { unlessAborted, within } from './within.ts';
 
 /**
@@ -49,9 +46,6 @@ const LIMITS_MS: Record<ReachStep, number> = {
   tls: 5_000,
   greeting: 4_000,
 };
-
-/** How long one of several addresses may take before the next is tried; the last has the rest of the time. */
-const ATTEMPT_MS = 1_000;
 
 /** Over the network: DNS, TCP, the proxy's CONNECT, TLS. */
 export function endpointDial(endpoint: Endpoint): Dial {
@@ -108,19 +102,7 @@ async function connected(endpoint: Endpoint, run: StepRunner, hold: Hold): Promi
         (signal) => unlessAborted(lookup(host, { all: true }), signal),
         (found) => found.map(({ address }) => address).join(', '),
       );
-  const socket = hold(
-    connect({
-      host,
-      port,
-      // A viewer's connection is ended in each direction on its own.
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
-      ...(addresses && { lookup: (_host, _options, found) => found(null, addresses) }),
-    }),
-  );
+  const socket = hold(openSocket(host, port, addresses));
   await run(
     'tcp',
     (signal) => connectionOf(socket, signal),
@@ -135,71 +117,6 @@ async function connected(endpoint: Endpoint, run: StepRunner, hold: Hold): Promi
     );
   }
   return socket;
-}
-
-/** Waits until one address answers. Errors: `Attempts`, also for what had failed when the time was over. */
-async function connectionOf(socket: Socket, signal: AbortSignal): Promise<void> {
-  const failed: Error[] = [];
-  const onFailed = (_ip: string, _port: number, _family: number, error: Error): void => {
-    failed.push(error);
-  };
-  socket.on('connectionAttemptFailed', onFailed);
-  try {
-    await once(socket, 'connect', { signal });
-  } catch (error) {
-    const others = !signal.aborted && error instanceof AggregateError ? error.errors : [];
-    const errors = others.length > 0 ? others : failed;
-    throw errors.length > 0 ? new Attempts(errors.filter((one) => one instanceof Error)) : error;
-  } finally {
-    socket.off('connectionAttemptFailed', onFailed);
-  }
-}
-
-function tlsOver(socket: Duplex, host: string, { ca, hostSubject }: NonNullable<Endpoint['tls']>): TLSSocket {
-  const subject = hostSubject && checkedSubject(hostSubject);
-  return connectTls({
-    socket,
-    host,
-    ...(isIP(host) ? {} : { servername: host }),
-    ...(ca ? { ca: checkedCertificates(ca) } : {}),
-    ...(subject === undefined ? {} : { checkServerIdentity: (_, { raw }) => subjectProblem(raw, subject) }),
-  });
-}
-
-/** The viewer, too, compares the whole subject, in the certificate's order. */
-function subjectProblem(raw: Buffer, wanted: string): Error | undefined {
-  const subject = new X509Certificate(raw).subject.split('\n').join(',');
-  return subject === wanted ? undefined : new Error(`its certificate is for ${subject}, not for ${wanted}`);
-}
-
-function connectRequest(host: string, port: number, { credentials }: Proxy): string {
-  const target = `${hostInUrl(host)}:${port}`;
-  const lines = [`CONNECT ${target} HTTP/1.0`, `Host: ${target}`];
-  if (credentials) {
-    const pair = Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64');
-    lines.push(`Proxy-Authorization: Basic ${pair}`);
-  }
-  return `${lines.join('\r\n')}\r\n\r\n`;
-}
-
-const LONGEST_PROXY_ANSWER = 16_384;
-const END_OF_HEAD = '\r\n\r\n';
-
-/** Status and reason of the proxy's answer. Errors: `ProxyRefusal`, `HungUp`. */
-async function askProxy(socket: Socket, request: string, signal: AbortSignal): Promise<string> {
-  socket.write(request);
-  let head = Buffer.alloc(0);
-  let end = -1;
-  while (end < 0 && head.length < LONGEST_PROXY_ANSWER) {
-    head = Buffer.concat([head, await readSome(socket, signal)]);
-    end = head.indexOf(END_OF_HEAD);
-  }
-  const status = /^HTTP\/1\.\d (\d{3}[^\r\n]*)/.exec(head.toString('latin1'))?.[1];
-  if (status === undefined || end < 0) throw new ProxyRefusal('it answers with something that is not HTTP');
-  if (!/^2\d\d\b/.test(status)) throw new ProxyRefusal(`it answers ${status}`);
-  const rest = head.subarray(end + END_OF_HEAD.length);
-  if (rest.length > 0) socket.unshift(rest);
-  return status;
 }
 
 export type StepRunner = <T>(

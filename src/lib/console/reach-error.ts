@@ -83,13 +83,15 @@ export function reachError(error: unknown, step: ReachStep, target: ReachTarget)
 }
 
 const LONGEST_DETAIL = 300;
+/** Between the errors of several addresses. */
+const BETWEEN = '; ';
 
 /** Connecting failed at each of a host's addresses. */
 export class Attempts extends Error {
   readonly errors: readonly Error[];
 
   constructor(errors: readonly Error[]) {
-    super(errors.map(messageOf).join('; '));
+    super(errors.map(messageOf).join(BETWEEN));
     this.errors = errors;
   }
 }
@@ -147,7 +149,7 @@ function codeProblem(error: unknown): ReachProblem {
 function detailOf(error: unknown): string {
   if (error instanceof HungUp) return 'it hangs up';
   if (error instanceof TimeIsUp) {
-    const failed = triedAddresses(error).map((one) => `${messageOf(one)}; `);
+    const failed = triedAddresses(error).map((one) => `${messageOf(one)}${BETWEEN}`);
     return `${failed.join('')}it does not answer`;
   }
   // OpenSSL's message for what is no TLS names nothing but its own source files.
@@ -159,16 +161,21 @@ const ROUTE = 'run vmop where the node can be reached, or name a way there with 
 const FIREWALL = `a firewall may stand between: ${ROUTE}`;
 const CHECK_PROXY = 'check --proxy; --proxy none goes without';
 
+/** Only several addresses have more to say than the sentence. */
+function ofEach(detail: string): string {
+  return detail.includes(BETWEEN) ? ` (${detail})` : '';
+}
+
 type Sentence = (target: ReachTarget, detail: string) => [message: string, hint: string];
 
 const SENTENCES: Record<ReachProblem, Sentence> = {
   nameUnknown: ({ host }) => [`the console's host ${host} has no address here`, ROUTE],
-  refused: ({ at }) => [
-    `nothing accepts connections at ${at}`,
+  refused: ({ at }, detail) => [
+    `nothing accepts connections at ${at}${ofEach(detail)}`,
     `is that the console's host and port? ${FIREWALL}`,
   ],
   unroutable: ({ at }, detail) => [`there is no way to ${at} from here: ${detail}`, ROUTE],
-  timeout: ({ at }) => [`${at} does not answer`, FIREWALL],
+  timeout: ({ at }, detail) => [`${at} does not answer${ofEach(detail)}`, FIREWALL],
   silent: ({ at }) => [
     `${at} accepts connections and says nothing: a viewer would hang`,
     'its VM may hang, or something else than a console listens there',

@@ -39,15 +39,19 @@ export interface FakeServer {
 export async function startFakeServer(options: FakeServerOptions): Promise<FakeServer> {
   const open = new Set<Duplex>();
   const messages: Buffer[] = [];
-  const onConnection = (stream: Socket): void => {
-    open.add(stream);
-    stream.on('error', () => {}).on('close', () => open.delete(stream));
+  const onLink = (stream: Socket): void => {
+    stream.on('error', () => {});
     talk(stream, messages, options).catch(() => stream.destroy());
   };
   const { tls } = options;
   const server = tls
-    ? createTlsServer({ ...tls, allowHalfOpen: true }, onConnection)
-    : createServer({ allowHalfOpen: true }, onConnection);
+    ? createTlsServer({ ...tls, allowHalfOpen: true }, onLink)
+    : createServer({ allowHalfOpen: true }, onLink);
+  // Also those that never get as far as TLS.
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('error', () => {}).on('close', () => open.delete(socket));
+  });
   server.on('tlsClientError', () => {}).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
