@@ -2,6 +2,7 @@ import { sanitize } from '../text.ts';
 import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import { followVm, followVms, refKey } from '../vm/follow.ts';
+import { withoutLostRunner } from '../vm/lost-runner.ts';
 import { VMS } from '../vm/parse.ts';
 import {
   describeLateStart,
@@ -12,7 +13,6 @@ import {
   startedVerdict,
   stoppedVerdict,
 } from '../vm/power.ts';
-import { refOf } from '../vm/write.ts';
 import { consoleUse, phaseOf, type VmPhase } from '../vm/state.ts';
 import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
@@ -123,12 +123,13 @@ const actions: Record<PowerVerb, (input: ActionInput) => Promise<PowerResult>> =
     const mode = { dryRun: flags['dry-run'] };
     const { object, written } = await setPowerState(context.cluster, vm, 'Stopped', mode);
     if (flags.force === true) await killMachine(context.cluster, vm, mode);
-    return resultOf(object, 'stop', written || (flags.force === true && phaseOf(vm) !== 'stopped'), flags);
+    const stopping = await withoutLostRunner(context.cluster, object);
+    return resultOf(stopping, 'stop', written || (flags.force === true && phaseOf(vm) !== 'stopped'), flags);
   },
   async restart({ context, vm, flags, timeoutMs, note }) {
     const mode = { dryRun: flags['dry-run'] };
-    let stopped = vm;
-    if (phaseOf(vm) !== 'stopped') {
+    let stopped = await withoutLostRunner(context.cluster, vm);
+    if (phaseOf(stopped) !== 'stopped') {
       note(vm, 'stopping');
       const { object } = await setPowerState(context.cluster, vm, 'Stopped', mode);
       if (flags.force === true) await killMachine(context.cluster, vm, mode);
@@ -148,7 +149,7 @@ const actions: Record<PowerVerb, (input: ActionInput) => Promise<PowerResult>> =
 
 /** The VM as it was when its machine was gone. */
 function untilStopped({ cluster, signal }: Context, vm: Vm, timeoutMs: number): Promise<Vm> {
-  return followVm(cluster, refOf(vm), {
+  return followVm(cluster, vm, {
     resource: VMS,
     decide: stoppedVerdict,
     describe: describeLateStop,
@@ -182,7 +183,10 @@ async function waitForAll(
   if (verb === 'reset') return [...outcomes];
   const [decide, describe] =
     verb === 'stop' ? [stoppedVerdict, describeLateStop] : [startedVerdict, describeLateStart];
-  const refs = outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.ref] : []));
+  const isOver = ({ state }: PowerResult): boolean => verb === 'stop' && state === 'stopped';
+  const refs = outcomes.flatMap((outcome) =>
+    'result' in outcome && !isOver(outcome.result) ? [outcome.ref] : [],
+  );
   const results = await followVms(context.cluster, refs, {
     resource: VMS,
     decide,
@@ -192,8 +196,10 @@ async function waitForAll(
     onChange: (vm) => note(vm, phaseOf(vm)),
   });
   return outcomes.map((outcome) => {
+    if (!('result' in outcome)) return outcome;
+    if (isOver(outcome.result)) return { ref: outcome.ref, result: { ...outcome.result, confirmed: true } };
     const waited = results.get(refKey(outcome.ref));
-    if (!('result' in outcome) || waited === undefined) return outcome;
+    if (waited === undefined) return outcome;
     if ('error' in waited) return { ref: outcome.ref, error: waited.error };
     return { ref: outcome.ref, result: { ...outcome.result, state: phaseOf(waited.value), confirmed: true } };
   });

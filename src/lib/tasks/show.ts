@@ -9,6 +9,7 @@ import { formatBytes } from '../output/quantity.ts';
 import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
+import { withoutLostRunner } from '../vm/lost-runner.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
@@ -20,7 +21,8 @@ import { mayText } from './views.ts';
 const EVENTS_SHOWN = 10;
 
 /** Everything about a VM; what may not be read is left out and named. */
-export async function loadDetail(context: Context, vm: Vm): Promise<VmDetail> {
+export async function loadDetail(context: Context, found: Vm): Promise<VmDetail> {
+  const vm = await withoutLostRunner(context.cluster, found);
   const [subject, pool, events, password] = await Promise.all([
     context.subject(vm.namespace),
     governingPool(context.cluster, vm),

@@ -27,6 +27,11 @@ export interface FollowOptions<R, V extends Vm = Vm> {
 
 export type FollowResult<R> = { value: R } | { error: VmopError };
 
+/** A VM to follow; with a uid, that one and none made anew under its name. */
+export interface FollowedRef extends ObjectRef {
+  uid?: string;
+}
+
 /** Node's timers fire at once beyond this. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -41,7 +46,7 @@ export function refKey({ namespace, name }: ObjectRef): string {
  */
 export async function followVms<R, V extends Vm>(
   cluster: Cluster,
-  refs: readonly ObjectRef[],
+  refs: readonly FollowedRef[],
   options: FollowOptions<R, V>,
 ): Promise<Map<string, FollowResult<R>>> {
   const results = new Map<string, FollowResult<R>>();
@@ -68,7 +73,7 @@ export async function followVms<R, V extends Vm>(
 /** `followVms` for one VM: resolves to the verdict's value, rejects with its error. */
 export async function followVm<R, V extends Vm>(
   cluster: Cluster,
-  ref: ObjectRef,
+  ref: FollowedRef,
   options: FollowOptions<R, V>,
 ): Promise<R> {
   const result = (await followVms(cluster, [ref], options)).get(refKey(ref));
@@ -81,7 +86,7 @@ export async function followVm<R, V extends Vm>(
 async function followNamespace<R, V extends Vm>(
   cluster: Cluster,
   namespace: string,
-  refs: readonly ObjectRef[],
+  refs: readonly FollowedRef[],
   options: FollowOptions<R, V>,
   ended: AbortSignal,
   results: Map<string, FollowResult<R>>,
@@ -97,6 +102,8 @@ async function followNamespace<R, V extends Vm>(
   const look = (vm: V): void => {
     const ref = waiting.get(vm.name);
     if (ref === undefined) return;
+    const uid = ref.uid ?? latest.get(vm.name)?.uid;
+    if (uid !== undefined && vm.uid !== uid) return gone(vm.name);
     latest.set(vm.name, vm);
     options.onChange?.(vm);
     const verdict = options.decide(vm);

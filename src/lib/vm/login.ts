@@ -131,12 +131,12 @@ export async function logIn(
     if (earlierRefusal !== undefined) throw refusedError(vm, request, earlierRefusal);
   }
   try {
-    const followed = followVm(cluster, refOf(vm), {
+    const followed = followVm(cluster, object, {
       resource: VMS,
       timeoutMs: wait.timeoutMs,
       signal,
       decide: (current) => loginVerdict(current, request),
-      describe: (current) => describeLateLogin(current ?? object, request, log.unreadable),
+      describe: (current) => describeLateLogin(current ?? object, request, log),
     });
     // When the agent refuses first, the watch ends by the abort below and nobody waits for it.
     followed.catch(() => {});
@@ -163,7 +163,7 @@ function refusedError(vm: Vm, request: LoginRequest, line: string): VmopError {
 }
 
 /** A time-out without any agent is the guest's fault, not a matter of patience. */
-function describeLateLogin(vm: Vm, request: LoginRequest, logUnreadable: string | undefined): Lateness {
+function describeLateLogin(vm: Vm, request: LoginRequest, { unreadable, agentLines }: RunnerLog): Lateness {
   if (!holds(vm, 'VmopAgentConnected')) {
     const booted = holds(vm, 'Booted') ? 'the guest has booted' : 'the guest is not known to have booted';
     return {
@@ -174,9 +174,14 @@ function describeLateLogin(vm: Vm, request: LoginRequest, logUnreadable: string 
   }
   const who = vm.status.loggedInUser;
   const later = `the wish stays: vmop wait ${vmArgument(vm)} --for ${request.user === undefined ? 'logout' : `login=${request.user}`}`;
-  const blind = `a refusal would show only in the runner's log, which cannot be read: ${logUnreadable ?? ''}`;
+  const log =
+    unreadable === undefined
+      ? agentLines.length === 0
+        ? "the runner's log says nothing of the agent"
+        : `the runner's log says last of the agent: ${agentLines.join(' | ')}`
+      : `a refusal would show only in the runner's log, which cannot be read: ${unreadable}`;
   return {
     state: `the guest's agent has not confirmed to ${wish(request)}; ${who ?? 'nobody'} is logged in`,
-    hint: logUnreadable === undefined ? later : `${later}; ${blind}`,
+    hint: `${later}; ${log}`,
   };
 }

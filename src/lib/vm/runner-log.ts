@@ -2,6 +2,7 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster, ObjectRef } from '../cluster/types.ts';
 import { messageOf } from '../errors.ts';
 import { backoff, pause } from '../cluster/retry.ts';
+import { sanitize, truncate } from '../text.ts';
 
 /** One line of a runner's log with the time that the kubelet gave it. */
 interface LogLine {
@@ -19,7 +20,20 @@ const REFUSAL = /Error response from vmop agent: (?<line>[45]\d\d\b.*)$/i;
 
 /** What the agent said when it refused, as in the log's line; undefined for other lines. */
 export function agentRefusal(text: string): string | undefined {
-  return REFUSAL.exec(text)?.groups?.['line']?.trim();
+  const line = REFUSAL.exec(text)?.groups?.['line'];
+  return line === undefined ? undefined : redactPasswords(line.trim());
+}
+
+/** Any line about the guest's agent; at its finest level the runner logs all that is said. */
+const ABOUT_AGENT = /\bvmop.?agent\b/i;
+const AGENT_LINES = 3;
+const SHOWN_COLUMNS = 200;
+
+const PASSWORD = /(password["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}]+)/gi;
+
+/** A line of a runner's log without display passwords, which it holds in clear text at its finest level. */
+export function redactPasswords(text: string): string {
+  return text.replace(PASSWORD, '$1…');
 }
 
 function parseLines(log: string): LogLine[] {
@@ -36,6 +50,8 @@ export class RunnerLog {
   #seen = '';
   /** Where the log stands is known: what comes now is new. */
   #marked = false;
+  /** The last lines that are about the guest's agent, without their times; fit to be shown. */
+  agentLines: string[] = [];
   /** Why the log cannot be read; undefined when it can. */
   unreadable: string | undefined;
 
@@ -72,6 +88,9 @@ export class RunnerLog {
       // Kubernetes' time stamps are of one width and zone: as text they sort by time.
       const lines = parseLines(log).filter((line) => line.at > this.#seen);
       this.#seen = lines.at(-1)?.at ?? this.#seen;
+      const about = lines.map(({ text }) => text).filter((text) => ABOUT_AGENT.test(text));
+      const shown = about.map((text) => truncate(sanitize(redactPasswords(text)), SHOWN_COLUMNS));
+      this.agentLines = [...this.agentLines, ...shown].slice(-AGENT_LINES);
       return lines;
     } catch (error) {
       if (signal.aborted) return [];

@@ -19,7 +19,8 @@ export function isRunning(vm: Vm): boolean {
   return holds(vm, 'Running') && !(isTerminating(vm) && vm.status.runnerVersion === undefined);
 }
 
-function isTerminating(vm: Vm): boolean {
+/** The runner powers the machine down, or it was killed while it did. */
+export function isTerminating(vm: Vm): boolean {
   return condition(vm, 'Running')?.reason === 'VmTerminating';
 }
 

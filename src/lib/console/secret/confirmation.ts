@@ -2,7 +2,6 @@ import type { Cluster } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { followVm, type Verdict } from '../../vm/follow.ts';
 import { VMS } from '../../vm/parse.ts';
-import { refOf } from '../../vm/write.ts';
 import { condition, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import type { DisplaySecret } from './display-secret.ts';
@@ -63,7 +62,7 @@ export async function afterEarlierBump(
   let latest = vm;
   const first = vm.status.displayPasswordSerial;
   try {
-    return await followVm(cluster, refOf(vm), {
+    return await followVm(cluster, vm, {
       resource: VMS,
       decide: (current) =>
         current.status.displayPasswordSerial !== first || phaseOf(current) !== 'running'
@@ -106,7 +105,7 @@ export async function awaitConfirmation(
   { before, timeoutMs, signal }: { before: number | undefined; timeoutMs: number; signal: AbortSignal },
 ): Promise<Confirmation> {
   try {
-    return await followVm(cluster, refOf(vm), {
+    return await followVm(cluster, vm, {
       resource: VMS,
       decide: (current) => confirmationVerdict(current, before),
       describe: (current) => ({
