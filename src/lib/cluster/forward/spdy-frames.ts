@@ -153,10 +153,12 @@ function headerBlock(headers: Record<string, string>, first: boolean): Buffer {
   const stored = Buffer.alloc(5);
   stored.writeUInt16LE(plain.length, 1);
   stored.writeUInt16LE(0xffff - plain.length, 3);
-  return Buffer.concat([...(first ? [ZLIB_HEADER] : []), stored, plain]);
+  return Buffer.concat([...(first ? [ZLIB_HEADER] : []), stored, plain, FLUSH]);
 }
 
 const ZLIB_HEADER = Buffer.from([0x78, 0x01]);
+/** An empty block: what came before it is to be handed on, whatever comes next. */
+const FLUSH = Buffer.from([0x00, 0x00, 0x00, 0xff, 0xff]);
 
 function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
