@@ -27,8 +27,8 @@ const HINTS: Record<number, string> = {
 export class ApiError extends VmopError {
   readonly status: ApiStatus;
 
-  constructor(status: ApiStatus) {
-    super(CODES[status.code] ?? 'failed', status.message, { hint: HINTS[status.code] });
+  constructor(status: ApiStatus, hint = HINTS[status.code]) {
+    super(CODES[status.code] ?? 'failed', status.message, { hint });
     this.name = 'ApiError';
     this.status = status;
   }

@@ -274,7 +274,9 @@ class HttpCluster implements Cluster {
         const answer = await attempt();
         this.#noteClock(answer);
         if (answer.status < 300) return answer;
-        const error = new ApiError(parseStatus(answer.status, answer.headers['retry-after'], answer.text));
+        const status = parseStatus(answer.status, answer.headers['retry-after'], answer.text);
+        const error =
+          answer.status === 401 ? this.#transport.unauthorized(answer, status) : new ApiError(status);
         if (answer.status === 401 && !reauthenticated) {
           // A token that ran out since it was read: ask for a new one, once.
           reauthenticated = true;

@@ -23,7 +23,7 @@ export class Credentials {
   readonly #closed = new AbortController();
   /** Without what vmop does itself. */
   #config: KubeConfig;
-  #asked: { answer: Promise<RequestCredentials>; at: number } | undefined;
+  #asked: { answer: Promise<RequestCredentials>; until: number } | undefined;
   #plugin: ExecCredential | undefined;
   #tokens: OidcTokens | undefined;
   /** The `Authorization` that the server did not take. */
@@ -36,12 +36,15 @@ export class Credentials {
 
   /** Error: `unreachable` when they cannot be had. */
   async get(): Promise<RequestCredentials> {
-    if (this.#asked === undefined || Date.now() - this.#asked.at > LIFETIME_MS) {
+    if (this.#asked === undefined || Date.now() > this.#asked.until) {
       // While a plug-in waits for somebody it is not asked a second time.
-      const asked = { answer: this.#ask(), at: Infinity };
+      const asked = { answer: this.#ask(), until: Infinity };
       this.#asked = asked;
       asked.answer.then(
-        () => (asked.at = Date.now()),
+        () => {
+          const expires = this.#plugin?.expires?.getTime() ?? Infinity;
+          asked.until = Math.min(Date.now() + LIFETIME_MS, expires);
+        },
         // What failed is asked for again.
         () => {
           if (this.#asked === asked) this.#asked = undefined;

@@ -2,7 +2,8 @@ import http from 'node:http';
 import https from 'node:https';
 import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf, VmopError } from '../errors.ts';
-import { ConnectionError } from './connection-error.ts';
+import { ApiError, type ApiStatus } from './api-error.ts';
+import { certificateEnd, ConnectionError } from './connection-error.ts';
 import { Credentials, headerText, type RequestCredentials } from './credentials.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 
@@ -111,6 +112,16 @@ export class Transport {
   /** The server answered 401: the next request asks for other credentials. */
   async refused({ credentials }: TransportResponse): Promise<void> {
     await this.#credentials.refused(credentials);
+  }
+
+  /** What a 401 says that new credentials did not change. */
+  unauthorized({ credentials }: TransportResponse, status: ApiStatus): ApiError {
+    const { user } = this.#options.kubeconfig.places;
+    const ended = certificateEnd(credentials.tls.cert);
+    const why = ended === undefined ? status.message : `the client certificate has expired (${ended})`;
+    const message = `${this.#where} does not take the credentials of ${user}: ${why}`;
+    const hint = ended === undefined ? `log in again, or correct ${user}` : `put a new one into ${user}`;
+    return new ApiError({ ...status, message }, hint);
   }
 
   close(): void {

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
 import { generate } from 'selfsigned';
-import { stringify } from 'yaml';
-import {
-  isStatus,
-  loadKubeconfig,
-  openCluster,
-  type Cluster,
-  type ClusterOptions,
-} from '../../../src/lib/cluster/index.ts';
+import { isStatus, loadKubeconfig, openCluster } from '../../../src/lib/cluster/index.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { CONFIG_MAPS, rejectionOf, temporaryFolder } from './fixture.ts';
 import {
@@ -19,85 +12,8 @@ import {
   startScriptedServer,
   testCertificate,
   type ScriptedRequest,
-  type ScriptedServer,
 } from './scripted-server.ts';
-
-const ref = { namespace: 'default', name: 'a' };
-
-interface Parts {
-  user?: object;
-  cluster?: object;
-  options?: Partial<ClusterOptions>;
-  /** Files beside the kubeconfig. */
-  files?: Record<string, string>;
-  script?: (request: ScriptedRequest) => void;
-}
-
-interface Opened {
-  server: ScriptedServer;
-  cluster: Cluster;
-  folder: string;
-  /** The header that each request bore. */
-  sent: (header?: string) => unknown[];
-}
-
-/** A client whose kubeconfig has this user, and a server that tells what it was sent. */
-async function open(
-  t: TestContext,
-  { user = {}, cluster = {}, options, files = {}, script = reply }: Parts,
-): Promise<Opened> {
-  const server = await startScriptedServer(t, (request) => script(request), { tls: true });
-  const folder = await temporaryFolder(t);
-  for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text);
-  const file = path.join(folder, 'config');
-  const authority = { 'certificate-authority-data': Buffer.from(server.caPem).toString('base64') };
-  await writeFile(
-    file,
-    stringify({
-      clusters: [{ name: 'c', cluster: { server: server.url, ...authority, ...cluster } }],
-      users: [{ name: 'u', user }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    }),
-  );
-  const opened = openCluster(loadKubeconfig({ env: {}, file }), {
-    userAgent: 'vmop-test',
-    timeoutMs: 20_000,
-    ...options,
-  });
-  t.after(() => opened.close());
-  return {
-    server,
-    cluster: opened,
-    folder,
-    sent: (header = 'authorization') => server.requests.map(({ headers }) => headers[header]),
-  };
-}
-
-/** A plug-in that counts its calls in a file and prints this as its answer. */
-function plugin(folder: string, status: string, more: object = {}): object {
-  const code = [
-    `const fs = require('node:fs');`,
-    `fs.appendFileSync(${JSON.stringify(path.join(folder, 'calls'))}, 'x');`,
-    `const calls = fs.readFileSync(${JSON.stringify(path.join(folder, 'calls'))}, 'utf8').length;`,
-    `const info = JSON.parse(process.env.KUBERNETES_EXEC_INFO ?? 'null');`,
-    `console.log(JSON.stringify({ kind: 'ExecCredential', status: ${status} }));`,
-  ].join('\n');
-  const apiVersion = 'client.authentication.k8s.io/v1';
-  return {
-    exec: {
-      apiVersion,
-      command: process.execPath,
-      args: ['-e', code],
-      env: null,
-      interactiveMode: 'Never',
-      ...more,
-    },
-  };
-}
-
-const callsOf = async (folder: string): Promise<number> =>
-  (await readFile(path.join(folder, 'calls'), 'utf8')).length;
+import { callsOf, open, plugin, ref } from './user-fixture.ts';
 
 describe('what is sent', () => {
   test('a token', async (t) => {
@@ -200,79 +116,6 @@ describe('impersonation', () => {
     assert.ok(error instanceof VmopError);
     assert.match(error.message, /cannot be asked: Invalid character/);
     assert.equal(server.requests.length, 0);
-  });
-});
-
-describe('plug-ins', () => {
-  test('are asked once, also by several requests at once, and told the version of the answer', async (t) => {
-    const folder = await temporaryFolder(t);
-    const user = plugin(folder, `{ token: info.apiVersion + ' ' + info.kind }`);
-    const { cluster, sent } = await open(t, { user });
-    await Promise.all([cluster.get(CONFIG_MAPS, ref), cluster.self(), cluster.get(CONFIG_MAPS, ref)]);
-    await cluster.get(CONFIG_MAPS, ref);
-    assert.deepEqual(new Set(sent()), new Set(['Bearer client.authentication.k8s.io/v1 ExecCredential']));
-    assert.equal(await callsOf(folder), 1);
-  });
-
-  test('keep the environment that the kubeconfig gives them', async (t) => {
-    const folder = await temporaryFolder(t);
-    const user = plugin(folder, '{ token: process.env.REGION }', { env: [{ name: 'REGION', value: 'eu' }] });
-    const { cluster, sent } = await open(t, { user });
-    await cluster.get(CONFIG_MAPS, ref);
-    assert.deepEqual(sent(), ['Bearer eu']);
-  });
-
-  const failures: [string, object, RegExp, RegExp?][] = [
-    ['that is not installed', { command: '/nowhere/login' }, /\/nowhere\/login cannot be started: .*ENOENT/],
-    [
-      'that is not installed, with a hint',
-      { command: '/nowhere/login', installHint: 'get it from the shop' },
-      /cannot be started/,
-      /get it from the shop/,
-    ],
-    [
-      'that refuses',
-      { command: 'sh', args: ['-c', 'echo "log in first" >&2; exit 1'] },
-      /sh failed: log in first$/,
-    ],
-    [
-      'that fails silently',
-      { command: 'sh', args: ['-c', 'exit 1'] },
-      /sh failed: exit code 1, it does not say why$/,
-    ],
-    ['that prints something else', { command: 'echo', args: ['hello'] }, /echo printed no credentials$/],
-    ['that prints nothing', { command: 'true' }, /true printed no credentials$/],
-    ['that prints no status', { command: 'echo', args: ['{}'] }, /echo printed no credentials$/],
-  ];
-  for (const [name, exec, message, hint = /./] of failures) {
-    test(`one ${name}`, async (t) => {
-      const { cluster, server } = await open(t, { user: { exec } });
-      const error = await rejectionOf(cluster.get(CONFIG_MAPS, ref));
-      assert.ok(error instanceof VmopError);
-      assert.equal(error.code, 'unreachable');
-      assert.match(error.message, message);
-      assert.match(error.message, /^no credentials for cluster "c" \(https:.*\): /);
-      assert.match(error.hint ?? '', hint);
-      assert.equal(server.requests.length, 0);
-    });
-  }
-
-  test('one that waits for somebody: an abort does not wait with it', async (t) => {
-    const abort = new AbortController();
-    const folder = await temporaryFolder(t);
-    // Ends by itself when the test has gone on.
-    const code = `require('node:fs').writeFileSync(${JSON.stringify(path.join(folder, 'up'))}, ''); setTimeout(() => {}, 1500)`;
-    const exec = { command: process.execPath, args: ['-e', code] };
-    const { cluster } = await open(t, { user: { exec }, options: { signal: abort.signal } });
-    const calling = cluster.get(CONFIG_MAPS, ref);
-    const up = (): Promise<boolean> =>
-      readFile(path.join(folder, 'up')).then(
-        () => true,
-        () => false,
-      );
-    while (!(await up())) await new Promise(setImmediate);
-    abort.abort('SIGINT');
-    assert.equal(await rejectionOf(calling), 'SIGINT');
   });
 });
 
