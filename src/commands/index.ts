@@ -5,6 +5,7 @@ export const COMMANDS: CommandLoaders = {
   'access:apply': () => import('./access/apply.ts'),
   'access:check': () => import('./access/check.ts'),
   'access:generate': () => import('./access/generate.ts'),
+  'can-i': () => import('./can-i.ts'),
   console: () => import('./console.ts'),
   list: () => import('./list.ts'),
   login: () => import('./login.ts'),

@@ -43,6 +43,7 @@ const suite = commandSuite(
 
 /** Lines that together show every field that a command's JSON can have. */
 const LINES: Record<string, string[]> = {
+  'can-i': ['can-i start rich', 'can-i --list rich'],
   list: ['list'],
   login: ['login rich -u alice', 'login rich nope -u alice'],
   logout: ['logout rich --dry-run'],
