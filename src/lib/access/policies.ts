@@ -295,7 +295,7 @@ function runnersSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
       ...limitedOnly(options),
       variable(
         'not-free-of-names',
-        '!authorizer.group("").resource(request.resource.resource).subresource(request.subResource)\n' +
+        '!authorizer.group("").resource(request.resource.resource).subresource(request.?subResource.orValue(""))\n' +
           '  .namespace(request.namespace).check(request.operation == "UPDATE" ? "patch"\n' +
           '    : request.operation == "DELETE" ? "delete" : "create").allowed()',
       ),

@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
+import type { Cluster, JsonObject } from '../../src/lib/cluster/types.ts';
+import { VmopError } from '../../src/lib/errors.ts';
+import { inParallel } from '../../src/lib/parallel.ts';
+import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
+import { VMS } from '../../src/lib/vm/parse.ts';
+import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
+import { findKubectl } from '../helpers/kubectl.ts';
+import { vmop, type VmopRun } from '../helpers/vmop.ts';
+import { ACTIONS, type Action } from './permissions/actions.ts';
+import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
+import {
+  buildWorld,
+  GIVEN,
+  groupsOf,
+  heldPermissions,
+  NAMESPACE,
+  PLACES,
+  secretName,
+  STOPPERS_GROUP,
+  userOf,
+  vmName,
+  type Given,
+  type Place,
+} from './permissions/world.ts';
+
+const binaries = await findKubeBinaries();
+const kubectl = await findKubectl();
+const skip = 'reason' in binaries ? binaries.reason : false;
+const PATIENCE_MS = 30_000;
+
+interface Person {
+  user: string;
+  kubeconfig: string;
+  cluster: Cluster;
+}
+
+suite('spec.permissions on a real API server, for real users', { skip }, () => {
+  let api: KubeApiserver;
+  let admin: Cluster;
+  let home: string;
+  const people = new Map<Given, Person>();
+
+  const open = (kubeconfig: string): Cluster =>
+    openCluster(loadKubeconfig({ env: {}, file: kubeconfig }), {
+      userAgent: 'vmop-test',
+      timeoutMs: PATIENCE_MS,
+    });
+  const asAdmin = (...args: string[]): Promise<VmopRun> =>
+    vmop(home, args, {
+      kubeconfig: api.adminKubeconfig,
+      env: { VMOP_CONFIG: path.join(home, 'config.yaml') },
+    });
+  const personOf = (given: Given): Person => {
+    const person = people.get(given);
+    assert.ok(person);
+    return person;
+  };
+
+  before(async () => {
+    home = await mkdtemp(path.join(os.tmpdir(), 'vmop-permissions-'));
+    await writeFile(path.join(home, 'config.yaml'), `roles: { '${STOPPERS_GROUP}': stoppers }\n`);
+    api = await startKubeApiserver();
+    admin = open(api.adminKubeconfig);
+    await buildWorld(admin);
+    for (const given of GIVEN) {
+      const user = userOf(given);
+      const kubeconfig = await api.kubeconfigFor(user, groupsOf(given));
+      people.set(given, { user, kubeconfig, cluster: open(kubeconfig) });
+    }
+    const applied = await asAdmin('access', 'apply');
+    assert.equal(applied.code, 0, applied.stderr);
+    await policiesInForce();
+  });
+
+  after(async () => {
+    for (const { cluster } of people.values()) cluster.close();
+    admin.close();
+    await api.close();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  /** Until the API server obeys: for a moment it knows a new policy, but not yet the objects that it asks for. */
+  async function policiesInForce(): Promise<void> {
+    for (const since = Date.now(); ; await pause(50)) {
+      const probes = ['change spec.permissions', 'put something else into the Secret'];
+      const seen = await Promise.all(probes.map((name) => tried(actionOf(name), '*', 'own')));
+      if (seen.every(({ outcome }) => outcome === 'P')) return;
+      assert.ok(Date.now() - since < PATIENCE_MS, `not in force: ${JSON.stringify(seen)}`);
+    }
+  }
+
+  function actionOf(name: string): Action {
+    const action = ACTIONS.find((one) => one.name === name);
+    assert.ok(action, name);
+    return action;
+  }
+
+  async function tried(
+    action: Action,
+    given: Given,
+    place: Place,
+  ): Promise<{ outcome: Outcome; message: string }> {
+    const { user, cluster } = personOf(given);
+    const vm = vmName(given, place, action.state);
+    try {
+      await action.run({ cluster, user, vm });
+    } catch (error) {
+      assert.ok(error instanceof VmopError, `${action.name}: ${String(error)}`);
+      const { code, message } = error;
+      // No kubelet runs these pods: that much was let through.
+      const unserved = /^(forward a port|read the runner’s log)/.test(action.name) && code !== 'forbidden';
+      if (unserved) return { outcome: '✓', message };
+      assert.equal(code, 'forbidden', `${action.name} of ${vm}: ${message}`);
+      return { outcome: parseAccessDenial(message) ? 'P' : 'R', message };
+    }
+    return { outcome: '✓', message: '' };
+  }
+
+  function isFor(action: Action, given: Given, place: Place): boolean {
+    const held = heldPermissions(given, place);
+    return action.by === 'any' ? held.length > 0 : action.by.some((permission) => held.includes(permission));
+  }
+
+  test('each permission lets through its own actions, and no other', async () => {
+    const cells = ACTIONS.flatMap((action) =>
+      GIVEN.flatMap((given) => PLACES.map((place) => ({ action, given, place }))),
+    );
+    const seen = new Map<string, Outcome>();
+    const key = (...parts: string[]): string => JSON.stringify(parts);
+    const wrong: string[] = [];
+    await inParallel(cells, 8, async ({ action, given, place }) => {
+      const { outcome, message } = await tried(action, given, place);
+      seen.set(key(action.name, given, place), outcome);
+      const right = isFor(action, given, place) === (outcome === '✓');
+      const needs = parseAccessDenial(message)?.permission;
+      const named =
+        needs === undefined ||
+        (action.by === 'any' || action.by.length === 0
+          ? true
+          : action.by.some((permission) => permission === needs));
+      if (!right || !named) wrong.push(`${action.name}, ${given} on ${place}: ${outcome} ${message}`);
+    });
+    assert.deepEqual(wrong, []);
+    const tables = permissionTables(
+      ACTIONS.map(({ name }) => name),
+      (...cell) => {
+        const outcome = seen.get(key(...cell));
+        assert.ok(outcome);
+        return outcome;
+      },
+    );
+    const { is, should } = await permissionsDocument(tables);
+    assert.equal(is, should, 'docs/permissions.md; UPDATE_GOLDEN=1 accepts what is new');
+  });
+
+  test('kubectl, in processes of its own, gets through where the table says so', async (t) => {
+    if ('reason' in kubectl) return t.skip(kubectl.reason);
+    const lines: [permission: string, (vm: string, user: string) => string[]][] = [
+      ['start', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"vm":{"state":"Running"}}}']],
+      ['stop', (vm) => ['delete', 'pod', vm]],
+      [
+        'reset',
+        (vm) => [
+          'patch',
+          'pod',
+          vm,
+          '-p',
+          '{"metadata":{"annotations":{"vmrunner.jdrupes.org/cmVersion":"9"}}}',
+        ],
+      ],
+      [
+        'accessConsole',
+        (vm) => ['patch', 'secret', secretName(vm), '-p', '{"data":{"password-expiry":"bm93"}}'],
+      ],
+      ['administrate', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"permissions":[]}}']],
+    ];
+    const cells = lines.flatMap(([permission, line]) =>
+      (['*', 'start', 'stop', 'reset', 'accessConsole'] as const).flatMap((given) =>
+        (given === '*' ? PLACES : (['own', 'pool'] as const)).map((place) => ({
+          permission,
+          line,
+          given,
+          place,
+        })),
+      ),
+    );
+    await inParallel(cells, 3, async ({ permission, line, given, place }) => {
+      const { user, kubeconfig } = personOf(given);
+      const vm = vmName(given, place, permission === 'start' ? 'stopped' : 'running');
+      const args = [...line(vm, user), '--dry-run=server', '-n', NAMESPACE];
+      const { failed, stderr } = await ran(kubectl.path, args, kubeconfig);
+      const allowed = heldPermissions(given, place).some((one) => one === permission);
+      assert.equal(failed, !allowed, `${given} on ${place}: kubectl ${args.join(' ')}: ${stderr}`);
+      if (failed) assert.match(stderr, /forbidden/i);
+    });
+  });
+
+  test('vmop gets through where the table says so, and exits with 4 elsewhere', async () => {
+    const lines: [permissions: string[], state: 'stopped' | 'running', (vm: string) => string[]][] = [
+      [['start'], 'stopped', (vm) => ['start', vm, '--dry-run']],
+      [['stop'], 'running', (vm) => ['stop', vm, '--dry-run']],
+      [['stop'], 'running', (vm) => ['stop', vm, '--force', '--dry-run']],
+      [['reset'], 'running', (vm) => ['reset', vm, '--yes', '--dry-run']],
+      [['accessConsole'], 'running', (vm) => ['login', vm, '--user', 'alice', '--dry-run']],
+      [['accessConsole'], 'running', (vm) => ['secret', 'rotate', vm, '--dry-run']],
+    ];
+    const cells = lines.flatMap((line) =>
+      GIVEN.flatMap((given) => PLACES.map((place) => ({ line, given, place }))),
+    );
+    await inParallel(cells, 4, async ({ line: [permissions, state, line], given, place }) => {
+      const { kubeconfig } = personOf(given);
+      const args = line(vmName(given, place, state));
+      const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
+      const { code, stderr } = await vmop(home, args, { kubeconfig, env });
+      const held: readonly string[] = heldPermissions(given, place);
+      const allowed = permissions.every((one) => held.includes(one));
+      assert.equal(code, allowed ? 0 : 4, `${given} on ${place}: vmop ${args.join(' ')}: ${stderr}`);
+    });
+  });
+
+  test('who claims another name in vmop meets the policy: exit code 4 with the permission and who gives it', async () => {
+    const vm = vmName('stop', 'own', 'stopped');
+    const permissions = (user: string): JsonObject => ({
+      spec: {
+        permissions: [
+          { role: 'stoppers', may: ['stop'] },
+          ...(user === '' ? [] : [{ user, may: ['start'] }]),
+        ],
+      },
+    });
+    const patch = (user: string): Promise<unknown> =>
+      admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body: permissions(user) });
+    await patch('boss');
+    const claimed = path.join(home, 'claimed.yaml');
+    await writeFile(claimed, 'userName: boss\n');
+    const { kubeconfig } = personOf('stop');
+    const { code, stderr } = await vmop(home, ['start', vm, '--dry-run'], {
+      kubeconfig,
+      env: { VMOP_CONFIG: claimed },
+    });
+    await patch('');
+    assert.equal(code, 4, stderr);
+    assert.match(stderr, /\bstart\b/);
+    assert.match(stderr, /administrator/);
+  });
+
+  test('a permission that is withdrawn ends at once, before access is applied again', async () => {
+    const action = actionOf('start');
+    const ref = { namespace: NAMESPACE, name: vmName('start', 'own', 'stopped') };
+    const grant = (may: string[]): Promise<unknown> => {
+      const body = { spec: { permissions: [{ user: userOf('start'), may }] } };
+      return admin.patch(VMS, ref, { type: 'merge', body });
+    };
+    await grant(['stop']);
+    assert.equal((await tried(action, 'start', 'own')).outcome, 'P');
+    await grant(['start']);
+    assert.equal((await tried(action, 'start', 'own')).outcome, '✓');
+  });
+
+  test('check finds what others changed, apply puts it right and prunes, --dry-run changes nothing', async () => {
+    const clean = await asAdmin('access', 'check');
+    assert.equal(clean.code, 0, clean.stdout);
+    await admin.delete(VMS, { namespace: NAMESPACE, name: vmName('reset', 'own', 'stopped') });
+    const drift = await asAdmin('access', 'check', '--json');
+    assert.equal(drift.code, 5);
+    const told = await asAdmin('access', 'check');
+    assert.match(
+      told.stdout,
+      /^different {2}Role default\/vmop-user-u-reset-\w+ \(user u-reset\)\n {4}rules/m,
+    );
+    assert.equal((await asAdmin('access', 'apply', '--dry-run')).code, 0);
+    assert.equal((await asAdmin('access', 'check')).code, 5);
+    const applied = await asAdmin('access', 'apply');
+    assert.match(applied.stdout, /^changed +Role +default +vmop-user-u-reset-/m);
+    assert.equal((await asAdmin('access', 'check')).code, 0);
+  });
+
+  test('--pool-members: Roles go beyond what holds now, and the policies still do not', async () => {
+    const applied = await asAdmin('access', 'apply', '--pool-members');
+    assert.equal(applied.code, 0, applied.stderr);
+    const reads = /^(see|read) /;
+    for (const action of ACTIONS) {
+      const { outcome, message } = await tried(action, '*', 'leased');
+      if (!reads.test(action.name)) assert.notEqual(outcome, '✓', `${action.name}: ${message}`);
+    }
+    assert.equal((await tried(actionOf('stop'), '*', 'leased')).outcome, 'P');
+  });
+});
+
+function ran(
+  command: string,
+  args: string[],
+  kubeconfig: string,
+): Promise<{ failed: boolean; stderr: string }> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, KUBECONFIG: kubeconfig, HOME: path.dirname(kubeconfig) };
+    execFile(command, args, { env, timeout: 60_000 }, (error, _stdout, stderr) => {
+      resolve({ failed: error !== null, stderr: String(stderr) });
+    });
+  });
+}
