@@ -1,7 +1,7 @@
 import type { ObjectRef } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import type { Progress } from '../io/progress.ts';
-import type { TextView } from '../output/render.ts';
+import type { TextView, View } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { inParallel } from '../parallel.ts';
 import { missingPermission, permissionsOn } from '../vm/permissions.ts';
@@ -35,8 +35,8 @@ export interface TargetWork<R> {
   act: (target: TargetVm, progress: Progress) => Promise<R>;
   /** Waits for all of them together. */
   settle?: (outcomes: Outcome<R>[], progress: Progress) => Promise<Outcome<R>[]>;
-  /** A person's line for a VM that went well. */
-  sentence: (result: R) => string;
+  /** A person's line for a VM that went well, or a table of them all. */
+  sentence: ((result: R) => string) | View<R>;
   /** How many at once. */
   concurrency?: number | undefined;
 }
@@ -137,9 +137,12 @@ async function printOutcomes<R extends ObjectRef>(
   context: Context,
   outcomes: readonly Outcome<R>[],
   several: boolean,
-  sentence: (result: R) => string,
+  sentence: TargetWork<R>['sentence'],
 ): Promise<void> {
-  const view: TextView<R> = { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument };
+  const view: TextView<R> | View<R> =
+    typeof sentence === 'function'
+      ? { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument }
+      : sentence;
   const [only] = outcomes;
   if (!several && only) {
     if ('error' in only) throw only.error;

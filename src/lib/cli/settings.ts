@@ -15,11 +15,20 @@ export interface Settings {
   proxy?: string;
   /** A PEM file. */
   ca?: string;
+  /** Whether a console goes through the API server. */
+  tunnel?: 'auto' | 'always' | 'never';
+  /** What becomes of the desktop when its console session ends. */
+  onDisconnect?: 'none' | 'lock' | 'logout' | 'stop';
   /** My name in `spec.permissions`. */
   userName?: string;
   /** Groups → the roles that they are in `spec.permissions`. */
   roles?: Record<string, string>;
 }
+
+const oneOf =
+  <T extends string>(...choices: readonly T[]) =>
+  (value: unknown): T | undefined =>
+    choices.find((choice) => choice === value);
 
 type Parsers = {
   [K in keyof Settings]-?: { wants: string; parse: (value: unknown) => Settings[K] | undefined };
@@ -53,6 +62,11 @@ const PARSERS: Parsers = {
   hosts: { wants: 'a map from host to host', parse: map },
   proxy: { wants: 'a URL such as http://proxy:3128', parse: text },
   ca: { wants: 'the path of a PEM file', parse: text },
+  tunnel: { wants: 'auto, always or never', parse: oneOf('auto', 'always', 'never') },
+  onDisconnect: {
+    wants: 'none, lock, logout or stop',
+    parse: oneOf('none', 'lock', 'logout', 'stop'),
+  },
   userName: { wants: 'a name', parse: text },
   roles: { wants: 'a map from group to role', parse: map },
 };

@@ -26,6 +26,8 @@ export interface ConsoleAsker {
   permissions: ReadonlySet<Permission>;
   /** `--take`: end somebody else's console. */
   take: boolean;
+  /** A log-in shall follow once the console is connected. */
+  loginFollows?: boolean;
   /** The assignment's pool; undefined when there is none or it is unknown. */
   pool?: VmPool | undefined;
 }
@@ -106,7 +108,7 @@ function inUseGate(vm: Vm, { name: me, permissions, take }: ConsoleAsker): Conso
   return { name, open: false, sentence, code: 'conflict', hint };
 }
 
-function loginGate(vm: Vm, { name: me, permissions, pool }: ConsoleAsker): ConsoleGate {
+function loginGate(vm: Vm, { name: me, permissions, pool, loginFollows = false }: ConsoleAsker): ConsoleGate {
   const name = 'login';
   const login = condition(vm, 'UserLoggedIn');
   const present = confirmedUser(vm);
@@ -120,7 +122,7 @@ function loginGate(vm: Vm, { name: me, permissions, pool }: ConsoleAsker): Conso
     open: false,
     sentence,
     code: 'state',
-    hint,
+    hint: loginFollows ? `--login-first logs in before the console is opened; else ${hint}` : hint,
   });
   if (present !== undefined) {
     return shut(

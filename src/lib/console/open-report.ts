@@ -1,30 +1,30 @@
 import { VmopError } from '../errors.ts';
-import { HANG_MS, type ConsoleSession } from './open.ts';
 import type { PreparedConsole } from './prepare.ts';
-import type { ViewerPlan } from './viewer/detect.ts';
+import { whereOf } from './route.ts';
+import type { ConsoleSession, Presentation } from './show.ts';
 
 /** The error for a session that did not go as it should; undefined for one that the user ended, or that goes on. */
 export function sessionError(
-  { outcome, connected }: ConsoleSession,
+  { outcome, connected, loginFailure }: ConsoleSession,
   prepared: PreparedConsole,
-  plan: ViewerPlan,
+  { name, hangAfterMs }: Pick<Presentation, 'name' | 'hangAfterMs'>,
 ): VmopError | undefined {
-  const { vm, endpoint } = prepared;
-  const where = `${endpoint.host.value}:${endpoint.port.value}`;
-  const again = 'open it again to see whether that lasts';
+  const { vm } = prepared;
+  const where = whereOf(prepared.route);
+  const again = 'open it again to see whether that lasts; --reconnect does so by itself';
   const error = (code: 'console' | 'conflict' | 'state', message: string, hint?: string): VmopError =>
     new VmopError(code, message, { hint, vm: vm.name });
   switch (outcome.kind) {
     case 'connected':
-      return undefined;
+      return loginFailure;
     case 'windowClosed':
       return connected
-        ? undefined
-        : error('console', `the viewer was closed before it had connected to ${vm.name}`, again);
+        ? loginFailure
+        : error('console', `${name} was closed before it had connected to ${vm.name}`, again);
     case 'passwordRefused':
       return error('console', `the display of ${vm.name} refused the password`, refusedHint(prepared));
     case 'unreachable':
-      return error('console', `the viewer does not reach ${vm.name} at ${where}: ${outcome.reason}`);
+      return error('console', `${name} does not reach ${vm.name} at ${where}: ${outcome.reason}`);
     case 'takenOver': {
       const { by = 'somebody', from } = outcome;
       const origin = from === undefined ? '' : ` from ${from}`;
@@ -36,14 +36,14 @@ export function sessionError(
       return error('console', `the connection to ${vm.name} at ${where} was lost`, again);
     case 'viewerHung':
       return outcome.stage === 'link'
-        ? error('console', `${plan.name} has not connected to ${where} within ${HANG_MS / 1000} s`, again)
+        ? error('console', `${name} has not connected to ${where} within ${hangAfterMs / 1000} s`, again)
         : error(
             'console',
-            `${plan.name} is connected to ${vm.name}, but no picture came`,
+            `${name} is connected to ${vm.name}, but no picture came`,
             'the password may have run out meanwhile: try --validity 120s',
           );
     case 'viewerFailed':
-      return error('console', `${plan.name} failed: ${outcome.reason}`, '-v shows what it said');
+      return error('console', `${name} failed: ${outcome.reason}`, '-v shows what it said');
     default:
       return error('console', `the console of ${vm.name} was ended from elsewhere`, again);
   }
@@ -53,22 +53,22 @@ export function sessionError(
 export function sessionSentence(
   { outcome, seconds }: ConsoleSession,
   { vm }: PreparedConsole,
-  plan: ViewerPlan,
+  { name }: Pick<Presentation, 'name'>,
 ): string {
   return outcome.kind === 'connected'
-    ? `${plan.name} is connected to ${vm.name}, and left alone`
+    ? `${name} is connected to ${vm.name}, and left alone`
     : `the console of ${vm.name} was closed after ${seconds} s`;
 }
 
-function refusedHint({ password }: PreparedConsole): string {
-  switch (password.kind) {
+function refusedHint({ password: { stored } }: PreparedConsole): string {
+  switch (stored.kind) {
     case 'none':
       return 'vmop knows of no password for it: its Secret is missing, or QEMU has another';
     case 'kept':
       return 'the Secret does not hold the password that QEMU has: vmop secret rotate sets a new one';
     default:
-      return password.confirmation.confirmed
+      return stored.confirmation.confirmed
         ? 'it may have run out before the viewer connected: try --validity 120s'
-        : `the runner had not confirmed it: ${password.confirmation.reason}`;
+        : `the runner had not confirmed it: ${stored.confirmation.reason}`;
   }
 }

@@ -93,7 +93,7 @@ export function startSession(rules: SessionRules, vm: Vm, at: number): SessionSt
 }
 
 /** Identifies the console connection that a VM shows; undefined when there is none. */
-function connectionOf(vm: Vm): string | undefined {
+export function connectionOf(vm: Vm): string | undefined {
   const { connected, client, since } = consoleUse(vm);
   return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
 }
@@ -146,6 +146,8 @@ function afterEvent(state: SessionState, event: ViewerEvent, at: number): Sessio
       return opened ? state : end(unreachable(`its certificate is refused: ${event.reason}`));
     case 'linkBroken':
       return opened ? state : end(unreachable('it hangs up, or it is no SPICE server'));
+    case 'failed':
+      return end({ kind: 'viewerFailed', reason: event.reason });
     case 'unsupported':
       return end({ kind: 'viewerFailed', reason: `it cannot show ${event.kind} consoles` });
     case 'fileRejected':

@@ -12,12 +12,15 @@ import {
 import type { ViewerEvent } from './viewer/debug-output.ts';
 import type { RunningViewer } from './viewer/launch.ts';
 
+/** What shows a console: a viewer's process, or what stands for one. */
+export type Shown = Pick<RunningViewer, 'ended' | 'output' | 'stop'>;
+
 export interface SessionOptions extends SessionRules {
   cluster: Cluster;
   /** As read before the viewer is started. */
   vm: Vm;
   /** Starts the viewer and makes it report to `onEvent`. */
-  launch: (onEvent: (event: ViewerEvent) => void) => Promise<RunningViewer>;
+  launch: (onEvent: (event: ViewerEvent) => void) => Promise<Shown>;
   signal: AbortSignal;
   /** `connected`: the password was accepted; `channelsUp`: it is needed no more. Each at most once, in this order. */
   onProgress?: ((progress: 'connected' | 'channelsUp') => void) | undefined;
@@ -27,6 +30,8 @@ export interface SessionResult {
   outcome: SessionOutcome;
   /** It was connected at some time. */
   connected: boolean;
+  /** The console connection that its VM showed last (`connectionOf`); undefined: none. */
+  connection: string | undefined;
   /** What the viewer wrote last, fit to be shown. */
   output: readonly string[];
 }
@@ -61,15 +66,14 @@ export async function superviseSession(options: SessionOptions): Promise<Session
   const onAbort = (): void => feed({ type: 'interrupted' });
   signal.addEventListener('abort', onAbort, { once: true });
   const watched = watchVm(cluster, vm, watching.signal, (current) => feed({ type: 'vm', vm: current }));
-  let viewer: RunningViewer | undefined;
   try {
-    viewer = await launch((event) => feed({ type: 'viewer', event }));
-    const running = viewer;
+    const running = await launch((event) => feed({ type: 'viewer', event }));
     void running.ended.then((end) => feed({ type: 'viewerEnded', end, lastLine: running.output().at(-1) }));
     feed({ type: signal.aborted ? 'interrupted' : 'tick' });
     const outcome = await ended;
     if (until === 'ended') await running.stop();
-    return { outcome, connected: state.connected, output: running.output() };
+    const { connected, knownConnection: connection } = state;
+    return { outcome, connected, connection, output: running.output() };
   } finally {
     // Where the viewer could not be started there is no outcome yet, and none may come.
     state = { ...state, outcome: state.outcome ?? { kind: 'interrupted' } };

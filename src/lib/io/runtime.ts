@@ -24,6 +24,8 @@ export interface Runtime {
   now(): Date;
   /** Aborted when the process is asked to end; its reason is `SIGINT` or `SIGTERM`. */
   readonly signal: AbortSignal;
+  /** What starts this command line again, in another process; absent where it runs inside of one. */
+  readonly again?: readonly string[];
   /** Calls `listener`, which must not wait for anything, when the process exits whatever the cause; returns its removal. */
   onExit(listener: () => void): () => void;
 }
@@ -60,6 +62,7 @@ export function processRuntime(): Runtime {
     platform: process.platform,
     now: () => new Date(),
     signal: endSignal(),
+    again: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
     onExit(listener) {
       process.on('exit', listener);
       return () => process.off('exit', listener);

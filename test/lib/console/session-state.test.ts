@@ -52,6 +52,7 @@ const PLAIN_EVENTS = {
   windowClosing: { type: 'windowClosing' },
   unsupported: { type: 'unsupported', kind: 'spice' },
   fileRejected: { type: 'fileRejected', reason: 'x' },
+  failed: { type: 'failed', reason: 'nobody opened the link' },
   noDesktop: { type: 'noDesktop', display: ':99' },
   certificateRefused: { type: 'certificateRefused', reason: 'self-signed' },
   linkBroken: { type: 'linkBroken' },

@@ -62,7 +62,12 @@ test('a refused password ends the viewer, whose dialog nobody needs', async (t) 
   const { viewer, options } = await setUp(t, 'server-silent');
   const refused = await setUp(t, script('linking', 'out x: main channel: auth failure (wrong)', 'stay'));
   const result = await superviseSession(refused.options);
-  assert.deepEqual(result, { outcome: { kind: 'passwordRefused' }, connected: false, output: [] });
+  assert.deepEqual(result, {
+    outcome: { kind: 'passwordRefused' },
+    connected: false,
+    connection: undefined,
+    output: [],
+  });
   await refused.viewer.gone;
   const hung = await superviseSession({ ...options, hangAfterMs: 400 });
   assert.deepEqual(hung.outcome, { kind: 'viewerHung', stage: 'link' });
@@ -74,7 +79,12 @@ test('a session that the user ends', async (t) => {
   const { options } = await setUp(t, 'closed-by-user');
   const progress: string[] = [];
   const result = await superviseSession({ ...options, onProgress: (step) => progress.push(step) });
-  assert.deepEqual(result, { outcome: { kind: 'windowClosed' }, connected: true, output: [] });
+  assert.deepEqual(result, {
+    outcome: { kind: 'windowClosed' },
+    connected: true,
+    connection: undefined,
+    output: [],
+  });
   assert.deepEqual(progress, ['connected']);
 });
 

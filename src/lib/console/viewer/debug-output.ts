@@ -20,6 +20,8 @@ export type ViewerEvent =
   | { type: 'fileRejected'; reason: string }
   | { type: 'noDesktop'; display: string }
   | { type: 'certificateRefused'; reason: string }
+  /** It came to nothing for a reason of its own. */
+  | { type: 'failed'; reason: string }
   /** The server hung up, or spoke something else, where its first answer was due. */
   | { type: 'linkBroken' };
 

@@ -19,12 +19,51 @@ export interface ViewerPlan {
   launcherArgs: string[];
   /** The viewer's arguments; `{file}` stands for the connection file's path. */
   args: string[];
-  /** How it gets the connection file. */
-  input: 'stdin' | 'file';
+  /** How it learns where to connect: from the connection file, or from its arguments, which hold a ticket then. */
+  input: 'stdin' | 'file' | 'arguments';
   /** `windows`: a Windows program started from Linux, which needs its own form of the file's path. */
   pathStyle: 'native' | 'windows';
   /** `remote-viewer`: `--debug` makes it report on stdout what it does; `none`: only its end can be seen. */
   output: 'remote-viewer' | 'none';
+}
+
+/** What stands for a way to the console that the viewer may have: never the display's own password. */
+const PLACES = ['{uri}', '{host}', '{port}', '{socket}', '{ticket}'] as const;
+
+/** A door of this machine that a viewer is led to. */
+export interface ViewerDoor {
+  /** A unix socket, where it is one. */
+  socket?: string | undefined;
+  host?: string | undefined;
+  port?: number | undefined;
+  ticket: string;
+}
+
+/** The plan with its places filled in. */
+export function fillPlaces(plan: ViewerPlan, { socket, host, port, ticket }: ViewerDoor): ViewerPlan {
+  const uri = socket === undefined ? `spice://${host ?? ''}:${port ?? ''}` : `spice+unix://${socket}`;
+  const values: Record<(typeof PLACES)[number], string> = {
+    '{uri}': uri,
+    '{host}': host ?? '',
+    '{port}': String(port ?? ''),
+    '{socket}': socket ?? '',
+    '{ticket}': ticket,
+  };
+  const fill = (argument: string): string =>
+    PLACES.reduce((text, place) => text.replaceAll(place, () => values[place]), argument);
+  return { ...plan, args: plan.args.map(fill) };
+}
+
+/** The viewer can only be given a ticket: its arguments are for everybody to see. */
+export function needsBridge({ input }: ViewerPlan): boolean {
+  return input === 'arguments';
+}
+
+/** The viewer can open a unix socket of this machine; others are led to a port of loopback. */
+export function reachesSockets({ args, command, launcherArgs, pathStyle }: ViewerPlan): boolean {
+  const wantsPort = args.some((argument) => argument.includes('{port}') || argument.includes('{host}'));
+  const apart = pathStyle === 'windows' || /\.exe$/i.test(command) || launcherArgs.includes(FLATPAK_APP);
+  return !wantsPort && !apart;
 }
 
 /** What the user asked for: `--viewer` and `--viewer-arg`. */
@@ -42,9 +81,12 @@ export const FILE_PLACE = '{file}';
 const REMOTE_VIEWER = /(?:^|[\\/])remote-viewer(?:\.exe)?$/i;
 const MAC_BUNDLE = /\.app\/Contents\/MacOS\/RemoteViewer$/;
 
-/** Programs that people try and that cannot work: they read no connection file. */
+/** spicy reads no connection file. Its arguments are for all to see, but the socket is only for its owner. */
+const SPICY = 'spicy';
+const SPICY_ARGS = ['--uri={uri}', '--password={ticket}'];
+
+/** Programs that people try and that cannot work. */
 const UNFIT: Record<string, string> = {
-  spicy: 'spicy reads no connection file, and a password in its arguments would be visible to everybody here',
   'virt-viewer':
     'virt-viewer opens the machines of libvirt; remote-viewer, of the same package, opens consoles',
 };
@@ -57,9 +99,11 @@ export function detectViewer(platform: PlatformDescription, wanted: WantedViewer
   const windows = platform.os === 'linux' ? windowsViewer(platform, args) : undefined;
   if (native && hasDisplay(platform, native)) return { plan: native };
   if (windows) return { plan: windows };
-  if (native) return { problem: noDisplay(native) };
+  const spicy = native ?? spicyPlan(platform, args);
+  if (spicy && hasDisplay(platform, spicy)) return { plan: spicy };
+  if (spicy) return { problem: noDisplay(spicy) };
   const problem = new VmopError('console', 'no viewer for SPICE consoles was found on this machine', {
-    hint: `${viewerInstallCommand(platform)}; or --file PATH writes a connection file for a viewer elsewhere`,
+    hint: `--web opens it in a browser now; or install a viewer: ${viewerInstallCommand(platform)}`,
   });
   return { problem };
 }
@@ -98,6 +142,12 @@ function nativeViewer(platform: PlatformDescription, args: readonly string[]): V
     pathStyle: 'native',
     output: 'remote-viewer',
   };
+}
+
+function spicyPlan(platform: PlatformDescription, args: readonly string[]): ViewerPlan | undefined {
+  const { os, env, files } = platform;
+  const found = pathCandidates(os, env, SPICY).find((file) => files.has(file));
+  return found === undefined ? undefined : programPlan(platform, found, SPICY, args);
 }
 
 /** The newest of the Windows installations; in WSL they are seen through /mnt/c. */
@@ -139,6 +189,19 @@ function programPlan(
   const windows = platform.os === 'win32' || /\.exe$/i.test(file);
   const known = REMOTE_VIEWER.test(file) || bundle;
   const template = args.some((argument) => argument.includes(FILE_PLACE));
+  const spicy = name === SPICY;
+  if (spicy || args.some((argument) => PLACES.some((place) => argument.includes(place)))) {
+    const own = spicy && !args.some((argument) => PLACES.some((place) => argument.includes(place)));
+    return {
+      name,
+      command: file,
+      launcherArgs: [],
+      args: own ? [...args, ...SPICY_ARGS] : [...args],
+      input: 'arguments',
+      pathStyle: 'native',
+      output: 'none',
+    };
+  }
   // A Windows program has no stdin to speak of, and a bundle may be started by a script that passes on arguments only.
   const input = known && !windows && !bundle && !template ? 'stdin' : 'file';
   return {
@@ -155,7 +218,8 @@ function programPlan(
 
 function hasDisplay({ os, env }: PlatformDescription, plan: ViewerPlan): boolean {
   // Of another program nobody knows whether it needs one.
-  if (os !== 'linux' || plan.pathStyle === 'windows' || plan.output === 'none') return true;
+  const needless = plan.output === 'none' && plan.name !== SPICY;
+  if (os !== 'linux' || plan.pathStyle === 'windows' || needless) return true;
   if (plan.args.some((argument) => argument.startsWith('--display'))) return true;
   return Boolean(env['DISPLAY']) || Boolean(env['WAYLAND_DISPLAY']);
 }
@@ -165,7 +229,7 @@ function noDisplay({ name }: ViewerPlan): VmopError {
     'console',
     `${name} is installed, but there is no desktop to show it on: neither DISPLAY nor WAYLAND_DISPLAY is set`,
     {
-      hint: 'run vmop in a terminal of your desktop (or ssh -X), or write a connection file with --file PATH',
+      hint: 'run vmop in a terminal of your desktop (or ssh -X); --web --no-browser prints a link, --file PATH writes a file',
     },
   );
 }

@@ -1,6 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -21,6 +22,8 @@ export interface LaunchOptions {
   /** Events of a viewer whose output can be understood, in order. */
   onEvent?: ((event: ViewerEvent) => void) | undefined;
   env: Environment;
+  /** Told of the private folder that the connection file is put into. */
+  onFolder?: ((folder: string) => void) | undefined;
 }
 
 export interface ViewerEnd {
@@ -63,6 +66,7 @@ export async function launchViewer(
 ): Promise<RunningViewer> {
   options.signal.throwIfAborted();
   const file = plan.input === 'file' ? await createPrivateFile('console.vv', connectionFile) : undefined;
+  if (file) options.onFolder?.(path.dirname(file.path));
   try {
     const place = file && (await pathFor(plan, file.path));
     const viewer = new ViewerProcess(plan, viewerArguments(plan, place, options), file, options);

@@ -78,6 +78,7 @@ export async function describePlatform(
     existing([
       ...asked,
       ...pathCandidates(os, env, 'remote-viewer'),
+      ...pathCandidates(os, env, 'spicy'),
       ...(os === 'linux' ? pathCandidates(os, env, 'flatpak') : []),
       ...knownPlaces(os, env),
     ]),

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   detectViewer,
+  fillPlaces,
+  needsBridge,
+  reachesSockets,
   type ViewerPlan,
   type WantedViewer,
 } from '../../../../src/lib/console/viewer/detect.ts';
@@ -52,6 +55,29 @@ const PLANS: [what: string, described: Described, wanted: WantedViewer, plan: Pa
     { env: { ...LINUX, DISPLAY: '', WAYLAND_DISPLAY: 'wayland-0' }, files: ['/usr/bin/remote-viewer'] },
     {},
     { command: '/usr/bin/remote-viewer' },
+  ],
+  [
+    'spicy, for want of better, is led through its arguments',
+    { files: ['/usr/bin/spicy'] },
+    { args: ['--spice-debug'] },
+    {
+      name: 'spicy',
+      args: ['--spice-debug', '--uri={uri}', '--password={ticket}'],
+      input: 'arguments',
+      output: 'none',
+    },
+  ],
+  [
+    'a template leads any program to a door of ours',
+    { files: ['/usr/bin/other'] },
+    { command: 'other', args: ['connect', '{host}:{port}', '--pass={ticket}'] },
+    { name: 'other', args: ['connect', '{host}:{port}', '--pass={ticket}'], input: 'arguments' },
+  ],
+  [
+    'remote-viewer is preferred to spicy',
+    { files: ['/usr/bin/spicy', '/usr/bin/remote-viewer'] },
+    {},
+    { name: 'remote-viewer', input: 'stdin' },
   ],
   [
     'arguments go in front of the file',
@@ -218,7 +244,7 @@ const PROBLEMS: [
     {},
     'console',
     /no viewer .* was found/,
-    /^sudo apt install virt-viewer; .*--file PATH/,
+    /^--web opens .* install a viewer: sudo apt install virt-viewer$/,
   ],
   [
     'Flatpak without the application',
@@ -261,7 +287,14 @@ const PROBLEMS: [
     /^$/,
   ],
   ['an unknown path', {}, { command: './foo' }, 'console', /does not exist or may not be executed/, /^$/],
-  ['spicy', { files: ['/usr/bin/spicy'] }, { command: 'spicy' }, 'usage', /reads no connection file/, /^$/],
+  [
+    'spicy without a desktop',
+    { files: ['/usr/bin/spicy'], env: { ...LINUX, DISPLAY: '' } },
+    {},
+    'console',
+    /spicy is installed, but there is no desktop/,
+    /--web/,
+  ],
   [
     'virt-viewer',
     { files: ['/usr/bin/virt-viewer'] },
@@ -315,4 +348,53 @@ test('the program of a registered command', () => {
   assert.equal(registeredProgram('"C:\\a b\\remote-viewer.exe" "%1"'), 'C:\\a b\\remote-viewer.exe');
   assert.equal(registeredProgram('C:\\a b\\remote-viewer.exe %1'), 'C:\\a b\\remote-viewer.exe');
   assert.equal(registeredProgram('nonsense'), undefined);
+});
+
+const BARE: ViewerPlan = {
+  name: 'other',
+  command: '/usr/bin/other',
+  launcherArgs: [],
+  args: [],
+  input: 'arguments',
+  pathStyle: 'native',
+  output: 'none',
+};
+
+test('places of a template are filled with the door, as often as they stand there', () => {
+  const plan = { ...BARE, args: ['{uri}', '-h', '{host}', '-p{port}', '{socket}', '{ticket}{ticket}'] };
+  assert.deepEqual(fillPlaces(plan, { socket: '/run/x/s', ticket: '$&' }).args, [
+    'spice+unix:///run/x/s',
+    '-h',
+    '',
+    '-p',
+    '/run/x/s',
+    '$&$&',
+  ]);
+  assert.deepEqual(fillPlaces(plan, { host: '127.0.0.1', port: 7, ticket: 't' }).args, [
+    'spice://127.0.0.1:7',
+    '-h',
+    '127.0.0.1',
+    '-p7',
+    '',
+    'tt',
+  ]);
+});
+
+const DOORS: [what: string, plan: Partial<ViewerPlan>, sockets: boolean][] = [
+  ['a viewer of this machine', {}, true],
+  ['one that is told host and port', { args: ['{host}:{port}'] }, false],
+  ['a program of Windows', { command: '/mnt/c/viewer.exe', pathStyle: 'windows' }, false],
+  ['Flatpak’s, which sees other folders', { launcherArgs: ['run', 'org.virt_manager.virt-viewer'] }, false],
+];
+for (const [what, plan, sockets] of DOORS) {
+  test(`a unix socket for ${what}: ${sockets ? 'yes' : 'no'}`, () => {
+    assert.equal(reachesSockets({ ...BARE, ...plan }), sockets);
+  });
+}
+
+test('only what is told by arguments needs a bridge', () => {
+  assert.deepEqual(
+    (['stdin', 'file', 'arguments'] as const).map((input) => needsBridge({ ...BARE, input })),
+    [false, false, true],
+  );
 });

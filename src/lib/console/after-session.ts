@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isStatus } from '../cluster/api-error.ts';
+import type { Cluster } from '../cluster/types.ts';
+import { messageOf, VmopError } from '../errors.ts';
+import { logIn } from '../vm/login.ts';
+import { VMS } from '../vm/parse.ts';
+import { setPowerState } from '../vm/power.ts';
+import { missingPermission } from '../vm/permissions.ts';
+import type { Permission, Vm, VmPool } from '../vm/types.ts';
+import { refOf } from '../vm/write.ts';
+import { afterSession, NO_LOCK, type DisconnectAction, type EndedSession } from './disconnect.ts';
+
+const NEEDS: Record<DisconnectAction, Permission | undefined> = {
+  none: undefined,
+  lock: undefined,
+  logout: 'accessConsole',
+  stop: 'stop',
+};
+
+/** What is wrong with an action before the session even begins. Error: `forbidden`. */
+export function checkDisconnectAction(
+  action: DisconnectAction,
+  vm: Vm,
+  pool: VmPool | undefined,
+  { me, permissions }: { me: string; permissions: ReadonlySet<Permission> },
+): { warning?: string } {
+  const needed = NEEDS[action];
+  if (needed !== undefined && !permissions.has(needed)) throw missingPermission(vm, pool, me, needed);
+  return action === 'lock' ? { warning: NO_LOCK } : {};
+}
+
+const LOOK_AGAIN_MS = 500;
+const LOGOUT_MS = 10_000;
+
+/**
+ * Deals with the desktop after a session, once it is clear that nobody has come back to it. Resolves to a sentence
+ * about what was done, or why nothing was; undefined for `none`. Never rejects.
+ */
+export async function dealWithDesktop(
+  afterwards: Cluster,
+  vm: Vm,
+  pool: VmPool | undefined,
+  action: DisconnectAction,
+  ended: EndedSession,
+): Promise<string | undefined> {
+  if (action === 'none') return undefined;
+  if (action === 'lock') return `${vm.name} was not locked: ${NO_LOCK}`;
+  try {
+    const { current, leave } = await settled(afterwards, vm, ended);
+    if (current === undefined || leave !== undefined)
+      return `${vm.name} is left as it is: ${leave ?? 'gone'}`;
+    if (action === 'stop') {
+      await setPowerState(afterwards, current, 'Stopped');
+      return `${vm.name} was asked to stop, as its console is closed`;
+    }
+    if (current.spec.loggedInUser === undefined) {
+      return `nobody is logged out on ${vm.name}: no log-in was asked for through VM-Operator`;
+    }
+    const signal = AbortSignal.timeout(LOGOUT_MS);
+    const wait = { timeoutMs: LOGOUT_MS, signal, onWarning: () => {} };
+    await logIn(afterwards, current, pool, { user: undefined }, wait);
+    return `${current.spec.loggedInUser} was logged out on ${vm.name}, as its console is closed`;
+  } catch (error) {
+    const reason = error instanceof VmopError || isStatus(error, 403) ? messageOf(error) : String(error);
+    return `${vm.name} could not be dealt with (${action}) after its console was closed: ${reason}`;
+  }
+}
+
+async function settled(
+  cluster: Cluster,
+  vm: Vm,
+  ended: EndedSession,
+): Promise<{ current?: Vm; leave?: string }> {
+  const began = performance.now();
+  for (;;) {
+    const current = await cluster.get(VMS, refOf(vm)).catch((error: unknown) => {
+      if (isStatus(error, 404)) return undefined;
+      throw error;
+    });
+    const next = afterSession(current, ended, performance.now() - began);
+    if (next === 'act' && current !== undefined) return { current };
+    if (typeof next === 'object') return next;
+    await sleep(LOOK_AGAIN_MS);
+  }
+}

@@ -1,0 +1,194 @@
+import type { Cluster } from '../cluster/types.ts';
+import { messageOf } from '../errors.ts';
+import { VMS } from '../vm/parse.ts';
+import type { Vm } from '../vm/types.ts';
+import { refOf } from '../vm/write.ts';
+import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import { UNPROTECTED } from './secret/confirmation.ts';
+import { findDisplaySecret } from './secret/display-secret.ts';
+import { secretWriteDisturbance } from './secret/disturbance.ts';
+import { decidePassword } from './secret/password.ts';
+import {
+  rotateDisplayPassword,
+  setPasswordExpiry,
+  type NoPassword,
+  type StoredPassword,
+} from './secret/rotate.ts';
+
+type Asked = Pick<ConsoleRequest, 'pool' | 'validitySeconds' | 'confirmMs' | 'signal' | 'afterwards'>;
+
+/** A password this close to its end is not handed out any more. */
+const MARGIN_MS = 5000;
+const END_MS = 5000;
+
+/** The display password of one session: found or made, handed out while it lasts, and ended. */
+export class ConsolePassword {
+  readonly #cluster: Cluster;
+  readonly #vm: Vm;
+  readonly #asked: Asked;
+  readonly #hooks: ConsoleHooks;
+  #stored: StoredPassword | NoPassword;
+  /** On the clock of `performance.now`. */
+  #handOutUntil: number;
+  #renewing: Promise<string | undefined> | undefined;
+  #ending: Promise<void> | undefined;
+
+  private constructor(
+    cluster: Cluster,
+    vm: Vm,
+    asked: Asked,
+    hooks: ConsoleHooks,
+    stored: StoredPassword | NoPassword,
+  ) {
+    this.#cluster = cluster;
+    this.#vm = vm;
+    this.#asked = asked;
+    this.#hooks = hooks;
+    this.#stored = stored;
+    this.#handOutUntil = this.#endOfUse();
+  }
+
+  /** The present password while it lasts, else a new one. Says beforehand what a change may disturb. */
+  static async prepare(
+    cluster: Cluster,
+    vm: Vm,
+    asked: Asked,
+    hooks: ConsoleHooks,
+  ): Promise<ConsolePassword> {
+    await warnBeforeWrite(cluster, vm, asked, hooks);
+    return new ConsolePassword(cluster, vm, asked, hooks, await storedPassword(cluster, vm, asked, hooks));
+  }
+
+  /** As it is now. */
+  get stored(): StoredPassword | NoPassword {
+    return this.#stored;
+  }
+
+  /** The password as text; undefined when the display asks for none, or none is known. */
+  get text(): string | undefined {
+    return this.#stored.kind === 'none' ? undefined : this.#stored.password;
+  }
+
+  /**
+   * For a channel that links now: the password, or a new one when it has run out, was ended or is the one that the
+   * server has `refused`; unless that would log somebody out, then the old one, and the channel stays away.
+   */
+  async current(refused?: string): Promise<string | undefined> {
+    const lasts = performance.now() < this.#handOutUntil && this.text !== refused;
+    if (this.#stored.kind === 'none' || lasts) return this.text;
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  /** Ends it, if it was made for this session: one that was there before may be somebody's. Never rejects. */
+  async end(): Promise<void> {
+    if (this.#stored.kind !== 'written') return;
+    this.#handOutUntil = 0;
+    this.#ending ??= endPassword(this.#vm, this.#stored.password, this.#asked, this.#hooks);
+    await this.#ending;
+  }
+
+  async #renew(): Promise<string | undefined> {
+    const current = await this.#cluster.get(VMS, refOf(this.#vm));
+    if (secretWriteDisturbance(current, this.#asked.pool) !== undefined) {
+      this.#hooks.onDetail('a channel comes late, and a new password for it would log somebody out');
+      return this.text;
+    }
+    await this.#ending;
+    this.#stored = await storedPassword(this.#cluster, current, this.#asked, {
+      ...this.#hooks,
+      onStep: (text) => this.#hooks.onDetail(`for a channel that comes late: ${text}`),
+    });
+    this.#ending = undefined;
+    this.#handOutUntil = this.#endOfUse();
+    return this.text;
+  }
+
+  #endOfUse(): number {
+    return performance.now() + Math.max(0, this.#asked.validitySeconds * 1000 - MARGIN_MS);
+  }
+}
+
+/** Said before the rotation, and only when there will be one. */
+async function warnBeforeWrite(
+  cluster: Cluster,
+  vm: Vm,
+  { pool, validitySeconds }: Asked,
+  { onWarning }: ConsoleHooks,
+): Promise<void> {
+  const disturbance = secretWriteDisturbance(vm, pool);
+  if (disturbance === undefined || vm.status.displayPasswordSerial === UNPROTECTED) return;
+  const [{ secret }, now] = await Promise.all([findDisplaySecret(cluster, refOf(vm)), cluster.now()]);
+  if (secret && decidePassword(secret, { now, validitySeconds }).action === 'write') onWarning(disturbance);
+}
+
+async function storedPassword(
+  cluster: Cluster,
+  vm: Vm,
+  asked: Asked,
+  hooks: ConsoleHooks,
+): Promise<StoredPassword | NoPassword> {
+  const { signal, validitySeconds, confirmMs } = asked;
+  let written: string | undefined;
+  try {
+    const password = await rotateDisplayPassword(cluster, refOf(vm), {
+      validitySeconds,
+      timeoutMs: confirmMs,
+      signal,
+      onStep: (step, stored) => {
+        written = stored;
+        hooks.onStep(
+          step === 'write' ? 'setting a new display password' : 'waiting for the runner to confirm it',
+        );
+      },
+    });
+    if (password.kind === 'none') {
+      hooks.onDetail(
+        password.reason === 'unprotected' ? 'the display asks for no password' : 'there is no display Secret',
+      );
+      // A serial above 0 says that QEMU was given a password once.
+      if (password.reason === 'noSecret' && (vm.status.displayPasswordSerial ?? 0) > 0) {
+        hooks.onWarning(
+          `${vm.name} has no display Secret, but its display asks for a password: a viewer will be refused`,
+        );
+      }
+      return password;
+    }
+    password.warnings.forEach((warning) => hooks.onWarning(warning));
+    if (!password.confirmation.confirmed) {
+      hooks.onWarning(`the new display password is not confirmed: ${password.confirmation.reason}`);
+    }
+    return password;
+  } catch (error) {
+    // A password that nobody will use does not stay valid.
+    if (written !== undefined) await endPassword(vm, written, asked, hooks);
+    throw error;
+  }
+}
+
+/**
+ * Ends the password, if it is still the one in force, unless that write would itself log somebody out: then it ends
+ * by its own validity. Never rejects: it is the last thing done, and a failure leaves what the validity bounds anyway.
+ */
+async function endPassword(
+  vm: Vm,
+  password: string,
+  { afterwards, pool }: Asked,
+  { onDetail }: ConsoleHooks,
+): Promise<void> {
+  try {
+    // Asked anew: who is logged in may have changed since.
+    const current = await afterwards.get(VMS, refOf(vm));
+    if (secretWriteDisturbance(current, pool) !== undefined) {
+      onDetail('the display password is left to its own validity: ending it now would log somebody out');
+      return;
+    }
+    const signal = AbortSignal.timeout(END_MS);
+    const { kind } = await setPasswordExpiry(afterwards, refOf(vm), 'now', { signal, ofPassword: password });
+    if (kind === 'written') onDetail('the display password was ended');
+  } catch (error) {
+    onDetail(`the display password could not be ended: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+
+/**
+ * What is to be done when vmop is killed (-9) in the middle of a session. A shell waits for the end of a pipe that
+ * only vmop holds: it needs 1 MB, and no signal that ends vmop's own clean-up reaches it.
+ */
+export interface SessionGuard {
+  /** End this process and its group. */
+  watchProcess(pid: number): void;
+  /** Remove this folder; its name is one of `mkdtemp`. */
+  watchFolder(folder: string): void;
+  /** All is tidy: nothing is to be done. */
+  dismiss(): void;
+}
+
+const SCRIPT = `
+processes= folders=
+while IFS= read -r line; do
+  case $line in
+    'process '*) processes="$processes -\${line#process }" ;;
+    'folder '*) folders="$folders \${line#folder }" ;;
+    dismiss) exit 0 ;;
+  esac
+done
+for one in $processes; do kill -TERM "$one"; done
+for one in $folders; do rm -rf -- "$one"; done
+[ $# -eq 0 ] || exec "$@"
+`;
+
+const NO_GUARD: SessionGuard = { watchProcess: () => {}, watchFolder: () => {}, dismiss: () => {} };
+
+/**
+ * Starts the guard; on Windows, and where there is no shell, there is none. `command` is run last, with this process's
+ * environment.
+ */
+export function startGuard(command: readonly string[]): SessionGuard {
+  if (process.platform === 'win32') return NO_GUARD;
+  // A group of its own: Ctrl-C in the terminal is not for it.
+  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'vmop-guard', ...command], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  // Without a shell nobody guards, and the session is none the worse.
+  shell.on('error', () => {});
+  shell.unref();
+  return new ShellGuard(shell);
+}
+
+class ShellGuard implements SessionGuard {
+  readonly #shell: ChildProcess;
+
+  constructor(shell: ChildProcess) {
+    this.#shell = shell;
+    shell.stdin?.on('error', () => {});
+  }
+
+  watchProcess(pid: number): void {
+    this.#tell(`process ${pid}`);
+  }
+
+  watchFolder(folder: string): void {
+    if (/^[\w./-]+$/.test(folder)) this.#tell(`folder ${folder}`);
+  }
+
+  dismiss(): void {
+    this.#shell.stdin?.end('dismiss\n');
+  }
+
+  #tell(line: string): void {
+    this.#shell.stdin?.write(`${line}\n`);
+  }
+}

@@ -1,0 +1,134 @@
+import { startBridge, type Bridge } from '../bridge/index.ts';
+import type { PreparedConsole } from '../prepare.ts';
+import type { ConsoleHooks } from '../request.ts';
+import { whereOf } from '../route.ts';
+import type { Shown } from '../session.ts';
+import type { Presentation } from '../show.ts';
+import type { ViewerEvent } from '../viewer/debug-output.ts';
+import type { ViewerEnd } from '../viewer/launch.ts';
+import type { LaunchPage } from '../web/browser.ts';
+import { startWebConsole, type WebConsole, type WebConsoleEvent } from '../web/index.ts';
+import type { ListenPlan } from '../web/listen.ts';
+import { eventOfBridge } from './bridge-events.ts';
+
+export interface WebPresentationOptions {
+  listen: ListenPlan;
+  openInBrowser: ((url: string) => Promise<LaunchPage>) | undefined;
+  /** Told of the link, once; whoever sees it first gets the console. */
+  onUrl: (url: string) => Promise<void>;
+  hooks: Pick<ConsoleHooks, 'onStep' | 'onWarning' | 'onDetail'>;
+  signal: AbortSignal;
+}
+
+/** How long the link may be used: somebody has to find the browser's window, or to carry the link to one. */
+const LINK_VALID_MS = 120_000;
+/** The page says itself what it waits for; only a VM that shows no picture at all is of interest. */
+const HANG_MS = LINK_VALID_MS + 30_000;
+
+/** Shows a console on a page of this machine. The page stays when the console is opened anew. */
+export function webPresentation(options: WebPresentationOptions): Presentation {
+  const page = new ConsolePage(options);
+  return {
+    name: 'the browser',
+    understood: () => true,
+    hangAfterMs: HANG_MS,
+    start: (prepared, onEvent) => page.show(prepared, onEvent),
+    close: (words) => page.close(words),
+  };
+}
+
+interface CurrentSession {
+  prepared: PreparedConsole;
+  onEvent: (event: ViewerEvent) => void;
+  end: (end: ViewerEnd) => void;
+}
+
+class ConsolePage {
+  readonly #options: WebPresentationOptions;
+  #bridge: Bridge | undefined;
+  #web: WebConsole | undefined;
+  #session: CurrentSession | undefined;
+
+  constructor(options: WebPresentationOptions) {
+    this.#options = options;
+  }
+
+  async show(prepared: PreparedConsole, onEvent: (event: ViewerEvent) => void): Promise<Shown> {
+    const { promise: ended, resolve: end } = Promise.withResolvers<ViewerEnd>();
+    this.#session = { prepared, onEvent, end };
+    const web = this.#web ?? (await this.#open(prepared));
+    if (this.#web === web) web.reopen();
+    this.#web = web;
+    void pageEnd(web, onEvent).then(end);
+    return {
+      ended,
+      output: () => [],
+      // The page stays for the next session; `close` takes it away.
+      stop: async () => {
+        end({ code: 0, signal: null, stopped: true });
+        return ended;
+      },
+    };
+  }
+
+  async close(words: string | undefined): Promise<void> {
+    await this.#web?.close(words === undefined ? undefined : { text: words });
+    await this.#bridge?.close();
+  }
+
+  async #open({ vm, route }: PreparedConsole): Promise<WebConsole> {
+    const { listen, openInBrowser, onUrl, signal } = this.#options;
+    const bridge = await startBridge({
+      dial: (limit) => this.#current().prepared.route.dial(limit),
+      password: (refused) => this.#current().prepared.password.current(refused),
+      onEvent: (event) => {
+        const seen = eventOfBridge(event);
+        // A page that reloads closes its channels; it is gone only when its server says so.
+        if (seen && seen.type !== 'mainDestroyed') this.#current().onEvent(seen);
+        this.#options.hooks.onDetail(`bridge: ${JSON.stringify(event)}`);
+      },
+    });
+    this.#bridge = bridge;
+    const target = { vm: `${vm.namespace}/${vm.name} ${vm.uid}`, destination: whereOf(route) };
+    const web = await startWebConsole({
+      bridge,
+      vm: { namespace: vm.namespace, name: vm.name },
+      target: () => target,
+      plan: listen,
+      linkValidMs: LINK_VALID_MS,
+      openInBrowser,
+      onEvent: (event) => this.#report(event),
+      signal,
+    });
+    await onUrl(web.url);
+    return web;
+  }
+
+  #report(event: WebConsoleEvent): void {
+    const { onStep, onWarning, onDetail } = this.#options.hooks;
+    switch (event.type) {
+      case 'browser':
+        return onStep(`waiting for the page in ${event.name}`);
+      case 'noBrowser':
+        return onWarning(`${event.reason}; open the link by hand`);
+      case 'refused':
+        return onWarning(`the page’s server refused ${event.request}: ${event.reason}`);
+      default:
+        return onDetail(`page: ${JSON.stringify(event)}`);
+    }
+  }
+
+  #current(): CurrentSession {
+    if (this.#session === undefined) throw new Error('the page is asked for before it is shown');
+    return this.#session;
+  }
+}
+
+async function pageEnd(web: WebConsole, onEvent: (event: ViewerEvent) => void): Promise<ViewerEnd> {
+  const { kind } = await web.ended;
+  if (kind === 'pageClosed') onEvent({ type: 'windowClosing' });
+  if (kind === 'neverOpened') {
+    onEvent({ type: 'failed', reason: `nobody opened the link within ${LINK_VALID_MS / 1000} s` });
+  }
+  return { code: 0, signal: null, stopped: kind === 'closed' };
+}

@@ -1,0 +1,134 @@
+import { isStatus } from '../cluster/api-error.ts';
+import type { Cluster } from '../cluster/types.ts';
+import { VmopError } from '../errors.ts';
+import type { Vm } from '../vm/types.ts';
+import { refOf } from '../vm/write.ts';
+import type { Endpoint } from './address.ts';
+import { endpointDial, tunnelDial, type Dial, type PreflightStep, type Tunnel } from './dial.ts';
+import { consoleEndpoint } from './endpoint.ts';
+import { preflight } from './preflight.ts';
+import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
+
+/** `auto`: through the API server when the port is not reached directly. */
+export const TUNNEL_CHOICES = ['auto', 'always', 'never'] as const;
+export type TunnelChoice = (typeof TUNNEL_CHOICES)[number];
+
+/** A way to a VM's SPICE server that was gone once, up to where the password is due. */
+export interface Route {
+  /** `tunnel`: through the API server's port-forward. */
+  via: 'direct' | 'tunnel';
+  /** Where the server is, also behind a tunnel. */
+  endpoint: Endpoint;
+  /** A new connection on this way. */
+  dial: Dial;
+}
+
+/** What was tried, and what came of it. */
+export interface RouteSearch {
+  route: Route | undefined;
+  /** Of the way that was found, else of the direct one. */
+  steps: PreflightStep[];
+  /** Why the direct way was not taken; without a route also why there is none. */
+  error: VmopError | undefined;
+}
+
+type Asked = Pick<ConsoleRequest, 'overrides' | 'hosts' | 'tunnel' | 'signal'> & {
+  hooks?: Pick<ConsoleHooks, 'onStep' | 'onDetail'>;
+};
+
+/**
+ * Looks for a way, changing nothing: the direct one, then the one through the API server, as far as `tunnel` allows
+ * them. Rejects with what `consoleEndpoint` refuses, and with the signal's reason.
+ */
+export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promise<RouteSearch> {
+  const { overrides, tunnel, signal, hooks } = asked;
+  hooks?.onStep('looking for its SPICE port');
+  const pod = overrides.host || vm.spec.spice?.server ? undefined : await runnerPod(cluster, vm);
+  const steps = { signal, onStep: (step: PreflightStep) => hooks?.onDetail(stepLine(step)) };
+  let direct: { steps: PreflightStep[]; error: VmopError } | undefined;
+  // Where no address is known, or pods may not be read, the API server may still know the way.
+  const addressed = overrides.host || vm.spec.spice?.server || (pod?.addresses ?? []).length > 0;
+  if (tunnel === 'never' || (tunnel === 'auto' && addressed)) {
+    const endpoint = directEndpoint(vm, pod, asked);
+    hooks?.onStep(`calling ${endpoint.host.value}:${endpoint.port.value}`);
+    const reached = await preflight(endpoint, steps);
+    if (reached.reachable) {
+      const route: Route = { via: 'direct', endpoint, dial: endpointDial(endpoint) };
+      return { route, steps: reached.steps, error: undefined };
+    }
+    direct = reached;
+    if (tunnel === 'never') return { route: undefined, ...direct };
+  }
+  const way = tunnelTo(cluster, vm, pod, asked);
+  hooks?.onStep(`calling port ${way.endpoint.port.value} of pod ${vm.name} through the API server`);
+  const reached = await preflight(way, steps);
+  if (reached.reachable) {
+    const route: Route = { via: 'tunnel', endpoint: way.endpoint, dial: tunnelDial(way) };
+    return { route, steps: reached.steps, error: direct?.error };
+  }
+  return {
+    route: undefined,
+    steps: direct?.steps ?? reached.steps,
+    error: direct === undefined ? reached.error : neither(direct.error, reached.error),
+  };
+}
+
+/** As `searchRoute`, for a console that shall be opened. Errors: also why there is no way. */
+export async function findRoute(
+  cluster: Cluster,
+  vm: Vm,
+  request: ConsoleRequest,
+  hooks: ConsoleHooks,
+): Promise<Route> {
+  const { route, error } = await searchRoute(cluster, vm, { ...request, hooks });
+  if (route === undefined) throw error ?? new VmopError('console', `there is no way to ${vm.name}`);
+  if (error !== undefined) hooks.onWarning(`${error.message}: going through the API server instead`);
+  return route;
+}
+
+/** For messages: where the console is, and how it is reached. */
+export function whereOf({ via, endpoint }: Pick<Route, 'via' | 'endpoint'>): string {
+  const at = `${endpoint.host.value}:${endpoint.port.value}`;
+  return via === 'direct' ? at : `${at} through the API server`;
+}
+
+function neither(direct: VmopError, tunnel: VmopError): VmopError {
+  const hint = `the way through the API server fails, too: ${tunnel.message}`;
+  return new VmopError(direct.code, direct.message, { hint, cause: direct, vm: direct.vm });
+}
+
+function stepLine({ name, ok, ms, detail }: PreflightStep): string {
+  return `${name}: ${ok ? 'ok' : 'failed'} after ${ms} ms${detail === '' ? '' : `: ${detail}`}`;
+}
+
+function directEndpoint(vm: Vm, pod: RunnerPod | undefined, { overrides, hosts }: Asked): Endpoint {
+  const endpoint = consoleEndpoint(vm, pod, { overrides });
+  const mapped = overrides.host ? undefined : hosts[endpoint.host.value];
+  if (mapped === undefined) return endpoint;
+  const host = { value: mapped, source: `hosts of config.yaml, for ${endpoint.host.value}` };
+  return consoleEndpoint(vm, pod, { overrides: { ...overrides, host } });
+}
+
+/** The runner uses the node's network, so that the pod's port is the VM's. */
+function tunnelTo(cluster: Cluster, vm: Vm, pod: RunnerPod | undefined, { overrides }: Asked): Tunnel {
+  // Only a name, for messages and certificates: an address is not needed here.
+  const unknown = vm.spec.spice?.server === undefined && (pod?.addresses ?? []).length === 0;
+  const host = overrides.host ?? (unknown ? { value: vm.name, source: 'the name of its pod' } : undefined);
+  const { port } = overrides;
+  const endpoint = consoleEndpoint(vm, pod, {
+    overrides: { ...overrides, host, proxy: { value: 'none', source: 'the tunnel' } },
+  });
+  const target = port?.value ?? endpoint.port.value;
+  return { endpoint, forward: (signal) => cluster.forward(refOf(vm), target, { signal }) };
+}
+
+async function runnerPod(cluster: Cluster, vm: Vm): Promise<RunnerPod | undefined> {
+  try {
+    return await cluster.get(RUNNER_PODS, refOf(vm));
+  } catch (error) {
+    // Where pods may not be read, the way through them may still be open.
+    if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
+    throw error;
+  }
+}

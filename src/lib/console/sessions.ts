@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from '../cluster/types.ts';
+import { VmopError } from '../errors.ts';
+import { followVm } from '../vm/follow.ts';
+import { VMS } from '../vm/parse.ts';
+import { describeLateStart } from '../vm/power.ts';
+import { phaseOf } from '../vm/state.ts';
+import type { Vm } from '../vm/types.ts';
+import { refOf } from '../vm/write.ts';
+import { dealWithDesktop } from './after-session.ts';
+import type { DisconnectAction } from './disconnect.ts';
+import { sessionError } from './open-report.ts';
+import { prepareConsole, type PreparedConsole } from './prepare.ts';
+import { mayPass, reconnectPause, wasDropped } from './reconnect.ts';
+import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import { showConsole, type ConsoleSession, type Presentation } from './show.ts';
+
+export interface SessionsOptions {
+  request: ConsoleRequest;
+  presentation: Presentation;
+  detach: boolean;
+  /** Open it again when it was dropped. */
+  reconnect: boolean;
+  onDisconnect: DisconnectAction;
+  /** Told of each console that is about to be shown. */
+  onPrepared?: ((prepared: PreparedConsole) => void) | undefined;
+}
+
+/** The last session, and what it was shown from. */
+export interface ConsoleOutcome {
+  prepared: PreparedConsole;
+  session: ConsoleSession;
+}
+
+/** How long a machine that went away may take to run again. */
+const RUNNING_AGAIN_MS = 5 * 60_000;
+
+/**
+ * Opens a console and stays until its session is over; opens it again after it was dropped, where that was asked for;
+ * and deals with the desktop at the end, however that came. Resolves however the last session went; rejects when no
+ * console could be opened, and with the signal's reason.
+ */
+export async function runSessions(
+  cluster: Cluster,
+  vm: Vm,
+  options: SessionsOptions,
+  hooks: ConsoleHooks,
+): Promise<ConsoleOutcome> {
+  const { request, presentation, onDisconnect } = options;
+  const last: { outcome?: ConsoleOutcome } = {};
+  try {
+    const outcome = await openUntilOver(cluster, vm, options, hooks, (one) => (last.outcome = one));
+    request.signal.throwIfAborted();
+    return outcome;
+  } finally {
+    const { outcome } = last;
+    const error = outcome && sessionError(outcome.session, outcome.prepared, presentation);
+    await presentation.close?.(error?.message);
+    if (outcome?.session.connected === true) {
+      const { outcome: end, connection } = outcome.session;
+      if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
+      const ended = { outcome: end.kind, connection };
+      const done = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
+      if (done !== undefined) hooks.onWarning(done);
+    }
+  }
+}
+
+async function openUntilOver(
+  cluster: Cluster,
+  first: Vm,
+  { request, presentation, detach, reconnect, onPrepared }: SessionsOptions,
+  hooks: ConsoleHooks,
+  onSession: (outcome: ConsoleOutcome) => void,
+): Promise<ConsoleOutcome> {
+  const { signal } = request;
+  let vm = first;
+  let everConnected = false;
+  let failures = 0;
+  for (;;) {
+    let dropped: VmopError;
+    let outcome: ConsoleOutcome | undefined;
+    try {
+      const prepared = await prepareConsole(cluster, vm, request, hooks);
+      onPrepared?.(prepared);
+      const session = await showConsole(cluster, prepared, presentation, { request, detach }, hooks);
+      outcome = { prepared, session };
+      onSession(outcome);
+      if (session.connected) {
+        everConnected = true;
+        failures = 0;
+      }
+      const error = sessionError(session, prepared, presentation);
+      const again = reconnect && everConnected && wasDropped(session.outcome);
+      if (!again || error === undefined || signal.aborted) return outcome;
+      dropped = error;
+    } catch (error) {
+      const again = reconnect && everConnected && error instanceof VmopError && mayPass(error.code);
+      if (!again || signal.aborted) throw error;
+      dropped = error;
+    }
+    const pause = reconnectPause(failures);
+    if (pause === undefined) {
+      throw new VmopError(dropped.code, `${dropped.message}; ${failures} attempts to come back failed`, {
+        hint: dropped.hint,
+        vm: vm.name,
+        cause: dropped,
+      });
+    }
+    failures += 1;
+    hooks.onWarning(`${dropped.message}; opening it again in ${pause / 1000} s (attempt ${failures})`);
+    await sleep(pause, undefined, { signal });
+    vm = await runningAgain(cluster, vm, request, hooks);
+  }
+}
+
+/** The VM as it is now, once it runs: it may have been restarted, or moved to another node. Error: `timeout`. */
+async function runningAgain(
+  cluster: Cluster,
+  vm: Vm,
+  { signal }: ConsoleRequest,
+  hooks: ConsoleHooks,
+): Promise<Vm> {
+  return followVm(cluster, refOf(vm), {
+    resource: VMS,
+    decide: (current) => {
+      if (phaseOf(current) === 'running') return { done: current };
+      hooks.onStep(`waiting until ${current.name} runs again: it is ${phaseOf(current)}`);
+      return undefined;
+    },
+    describe: describeLateStart,
+    timeoutMs: RUNNING_AGAIN_MS,
+    signal,
+  });
+}

@@ -1,0 +1,107 @@
+import type { Cluster } from '../cluster/types.ts';
+import { messageOf, VmopError } from '../errors.ts';
+import { logInOnGuest, type PreparedConsole } from './prepare.ts';
+import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import { superviseSession, type SessionResult, type Shown } from './session.ts';
+import type { ViewerEvent } from './viewer/debug-output.ts';
+
+/** How a console is shown: in a viewer, or on a page. */
+export interface Presentation {
+  /** For messages: `remote-viewer`, `the browser`. */
+  name: string;
+  /** Whether it, or the bridge that it goes through, reports what happens. */
+  understood(prepared: PreparedConsole): boolean;
+  /** After this long without an answer or a picture it is taken to hang. */
+  hangAfterMs: number;
+  /** Shows it; whatever was opened for it is gone once `ended` has resolved. */
+  start(prepared: PreparedConsole, onEvent: (event: ViewerEvent) => void): Promise<Shown>;
+  /** After the last session; `words`: why it is over, undefined when the person ended it. */
+  close?(words: string | undefined): Promise<void>;
+}
+
+export interface ShowOptions {
+  request: ConsoleRequest;
+  /** Leave the viewer alone once it is connected. */
+  detach: boolean;
+}
+
+/** A console session that was followed to its end, or until it was left alone. */
+export interface ConsoleSession extends SessionResult {
+  /** From the viewer's start. */
+  seconds: number;
+  /** Why the log-in that was to follow the connection did not come about. */
+  loginFailure?: VmopError;
+}
+
+/**
+ * Shows a prepared console and stays until the session ends, or with `detach` until it is connected. The log-in that
+ * was asked for is requested once the console is connected; the password that was made for it is ended as soon as it
+ * is needed no more. Resolves however the session went, also when the signal ended it (`sessionError` words it); rejects
+ * when it cannot be shown.
+ */
+export async function showConsole(
+  cluster: Cluster,
+  prepared: PreparedConsole,
+  presentation: Presentation,
+  { request, detach }: ShowOptions,
+  hooks: ConsoleHooks,
+): Promise<ConsoleSession> {
+  const { vm, password } = prepared;
+  const { signal, me, login } = request;
+  const follow = login?.first === false ? login.user : undefined;
+  const over = new AbortController();
+  let loginFailure: VmopError | undefined;
+  let loggingIn: Promise<void> | undefined;
+  const logIn = async (user: string): Promise<void> => {
+    try {
+      await logInOnGuest(
+        cluster,
+        vm,
+        user,
+        { ...request, signal: AbortSignal.any([signal, over.signal]) },
+        hooks,
+      );
+      hooks.onStep(`${user} is logged in on ${vm.name}; close the viewer to end`);
+    } catch (error) {
+      // Nobody waits for it any more; the wish stays.
+      if (signal.aborted || over.signal.aborted) return;
+      loginFailure = error instanceof VmopError ? error : new VmopError('failed', messageOf(error));
+      hooks.onWarning(loginFailure.message);
+    }
+  };
+  let ending: Promise<void> | undefined;
+  // A write to the Secret makes the runner repeat its wish to the guest: not while a log-in is under way.
+  const endPassword = (): void => {
+    ending ??= (loggingIn ?? Promise.resolve()).then(() => password.end());
+  };
+  const began = performance.now();
+  hooks.onStep(`starting ${presentation.name}`);
+  let left = false;
+  try {
+    const result = await superviseSession({
+      me,
+      understood: presentation.understood(prepared) && !detach,
+      until: detach ? 'connected' : 'ended',
+      hangAfterMs: presentation.hangAfterMs,
+      cluster,
+      vm,
+      signal,
+      launch: (onEvent) => presentation.start(prepared, onEvent),
+      onProgress: (progress) => {
+        if (progress === 'channelsUp') return endPassword();
+        hooks.onStep(`connected to ${vm.name}; close the viewer to end`);
+        if (follow !== undefined) loggingIn = logIn(follow);
+      },
+    });
+    left = result.outcome.kind === 'connected';
+    if (left) await loggingIn;
+    for (const line of result.output) hooks.onDetail(`${presentation.name}: ${line}`);
+    const seconds = Math.round((performance.now() - began) / 100) / 10;
+    return { ...result, seconds, ...(loginFailure && { loginFailure }) };
+  } finally {
+    over.abort();
+    // Left alone, the viewer may still open channels with the password: it ends by its validity.
+    if (!left) endPassword();
+    await ending;
+  }
+}

@@ -1,0 +1,121 @@
+import { asVmopError, AlreadyTold } from '../cli/report.ts';
+import type { Context } from '../cli/context.ts';
+import { onTargets, WAITING_CONCURRENCY } from '../cli/many.ts';
+import type { TargetFlags } from '../cli/targets.ts';
+import { hostInUrl } from '../console/address.ts';
+import type { PreflightStep } from '../console/dial.ts';
+import { searchRoute, type RouteSearch, type TunnelChoice } from '../console/route.ts';
+import { VmopError, type ErrorJson } from '../errors.ts';
+import type { View } from '../output/render.ts';
+import { phaseOf } from '../vm/state.ts';
+import type { Vm } from '../vm/types.ts';
+import { vmArgument } from '../vm/write.ts';
+import { endpointOverrides, type ConsoleFlags } from './console.ts';
+
+/** Whether a VM's console can be reached: the `--json` form of `vmop console --check`. */
+export interface ConsoleCheck {
+  name: string;
+  namespace: string;
+  reachable: boolean;
+  /** The way that works; absent when none does. */
+  via?: 'direct' | 'tunnel';
+  host?: string;
+  port?: number;
+  /** In the order in which they were gone; the last is the one that failed. */
+  steps: PreflightStep[];
+  /** Why the console cannot be reached, or why the direct way was not taken. */
+  error?: ErrorJson;
+}
+
+export type ConsoleCheckFlags = TargetFlags & Pick<ConsoleFlags, 'host' | 'port' | 'proxy' | 'ca' | 'tunnel'>;
+
+/** Calls the SPICE ports of VMs, changing nothing, and tells what is found. Exit code 9 when one that was named fails. */
+export async function checkConsoles(
+  context: Context,
+  names: readonly string[],
+  flags: ConsoleCheckFlags,
+): Promise<void> {
+  const settings = await context.settings;
+  const { cluster, signal } = context;
+  const tunnel: TunnelChoice = flags.tunnel ?? settings.tunnel ?? 'auto';
+  const asked = {
+    overrides: await endpointOverrides(flags, settings),
+    hosts: settings.hosts ?? {},
+    tunnel,
+    signal,
+  };
+  const failed: ConsoleCheck[] = [];
+  await onTargets<ConsoleCheck>(context, names, flags, {
+    permissions: ['accessConsole'],
+    act: async ({ vm }, progress) => {
+      progress.row(vm.name, 'calling its console');
+      const check = await checkConsole(vm, () => searchRoute(cluster, vm, asked));
+      if (!check.reachable) failed.push(check);
+      return check;
+    },
+    sentence: CHECK_VIEW,
+    concurrency: WAITING_CONCURRENCY,
+  });
+  if (failed.length === 0) return;
+  const [first] = failed;
+  if (first?.error?.hint !== undefined && failed.length === 1) context.terminal.info(first.error.hint);
+  throw new AlreadyTold('console', `${failed.length} consoles are not reached`);
+}
+
+async function checkConsole(vm: Vm, search: () => Promise<RouteSearch>): Promise<ConsoleCheck> {
+  const base = { name: vm.name, namespace: vm.namespace };
+  const refused = (error: VmopError): ConsoleCheck => ({
+    ...base,
+    reachable: false,
+    steps: [],
+    error: error.toJSON(),
+  });
+  const phase = phaseOf(vm);
+  if (phase !== 'running') {
+    return refused(
+      new VmopError('state', `${vm.name} is ${phase}`, {
+        hint: `vmop start ${vmArgument(vm)}`,
+        vm: vm.name,
+      }),
+    );
+  }
+  try {
+    const { route, steps, error } = await search();
+    return {
+      ...base,
+      reachable: route !== undefined,
+      ...(route && { via: route.via, host: route.endpoint.host.value, port: route.endpoint.port.value }),
+      steps,
+      ...(error && { error: error.toJSON() }),
+    };
+  } catch (error) {
+    return refused(asVmopError(error));
+  }
+}
+
+const CHECK_VIEW: View<ConsoleCheck> = {
+  columns: [
+    { header: 'NAME', value: ({ name }) => name },
+    { header: 'CONSOLE', value: ({ reachable }) => (reachable ? 'reached' : 'not reached') },
+    { header: 'WAY', value: ({ via }) => via },
+    { header: 'AT', value: addressOf },
+    { header: 'TOOK', value: ({ steps }) => (steps.length === 0 ? undefined : `${total(steps)} ms`) },
+    { header: 'WHY', value: ({ error }) => error?.message, flexible: true },
+  ],
+  wideColumns: [
+    {
+      header: 'STEPS',
+      value: ({ steps }) =>
+        steps.map(({ name, ok, ms }) => `${name} ${ok ? `${ms} ms` : 'failed'}`).join(', '),
+    },
+  ],
+  name: vmArgument,
+};
+
+function addressOf({ host, port }: ConsoleCheck): string | undefined {
+  return host === undefined ? undefined : `${hostInUrl(host)}:${port}`;
+}
+
+function total(steps: readonly PreflightStep[]): number {
+  return steps.reduce((sum, { ms }) => sum + ms, 0);
+}

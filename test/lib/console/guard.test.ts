@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+const GUARD = path.join(import.meta.dirname, '../../../src/lib/console/guard.ts');
+
+/** A process that guards a viewer and a folder, and then runs `then`. All of them hold a pipe of ours open. */
+async function guarded(t: TestContext, then: string) {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-guard-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const source = `
+    import { spawn, spawnSync } from 'node:child_process';
+    import { startGuard } from ${JSON.stringify(GUARD)};
+    const guard = startGuard(['/bin/touch', ${JSON.stringify(`${folder}.touched`)}]);
+    const viewer = spawn('/bin/sh', ['-c', 'sleep 600 & wait'], { detached: true, stdio: ['ignore', 3, 'ignore', 3] });
+    guard.watchProcess(viewer.pid);
+    guard.watchFolder(${JSON.stringify(folder)});
+    setImmediate(() => process.stdout.write('ready'));
+    ${then}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+  });
+  t.after(() => rm(`${folder}.touched`, { force: true }));
+  const held = child.stdio[3];
+  assert.ok(held && 'resume' in held);
+  assert.ok(child.stdout);
+  await once(child.stdout, 'data');
+  return { child, folder, everythingGone: once(held.resume(), 'close') };
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, what);
+    await setTimeout(20);
+  }
+}
+
+test('after kill -9 the viewer with all that it started, the folder, and then the command', async (t) => {
+  const { child, folder, everythingGone } = await guarded(t, 'setInterval(() => {}, 1000);');
+  child.kill('SIGKILL');
+  await everythingGone;
+  await until(() => existsSync(`${folder}.touched`), 'the command was run');
+  assert.equal(existsSync(folder), false);
+});
+
+test('dismissed, it does nothing', async (t) => {
+  const end =
+    "guard.dismiss(); process.kill(-viewer.pid, 'SIGTERM'); viewer.on('exit', () => process.exit(0));";
+  const { folder, everythingGone } = await guarded(t, `setImmediate(() => { ${end} });`);
+  await everythingGone;
+  const guards = (): string => spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout;
+  await until(() => !guards().includes(`${folder}.touched`), 'the guard has ended');
+  assert.equal(existsSync(folder), true);
+  assert.equal(existsSync(`${folder}.touched`), false);
+});
