@@ -40,11 +40,11 @@ export async function missingForWeb(): Promise<string | undefined> {
   return 'missing' in guest ? guest.missing : undefined;
 }
 
-export async function startChromium(): Promise<Browser> {
+export async function startChromium(...more: string[]): Promise<Browser> {
   const executablePath = await findChromium();
   if (executablePath === undefined) throw new Error('chromium is not installed');
   // Its sandbox does not work for root, as whom tests may run in a container.
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  const args = process.getuid?.() === 0 ? ['--no-sandbox', ...more] : more;
   return await chromium.launch({ executablePath, args, headless: true });
 }
 

@@ -81,7 +81,7 @@ test('a page that reads nothing makes the VM wait, and nothing grows in between'
 });
 
 test('a page that goes away while the VM reads nothing leaves nothing', async (t) => {
-  const console = await testConsole(t);
+  const console = await testConsole(t, { awayMs: 200 });
   const socket = await opened(socketTo(console, (await openSession(console)).spice));
   const [stream] = console.streams;
   assert.ok(stream);
