@@ -50,6 +50,21 @@ export function writeBumpWaitMs(vm: Vm, { writtenAt }: DisplaySecret, now: Date)
   return Math.min(Math.max(WRITE_BUMP_MS - (now.getTime() - writtenAt.getTime()), 0), WRITE_BUMP_MS);
 }
 
+/** Clocks that are set by the network differ by less; the API server's is known to the second. */
+const CLOCKS_AGREE_MS = 5000;
+
+/**
+ * A sentence when the host on which the VM runs is known to have a clock that is ahead of `now`, the API server's: a
+ * time that it wrote lies in the future. One that is behind leaves no trace.
+ */
+export function hostClockWarning(vm: Vm, now: Date): string | undefined {
+  const written = vm.status.conditions.map(({ lastTransitionTime }) => lastTransitionTime?.getTime() ?? 0);
+  const aheadMs = Math.max(0, ...written) - now.getTime();
+  if (aheadMs < CLOCKS_AGREE_MS) return undefined;
+  const by = `${Math.round(aheadMs / 1000)} s`;
+  return `the clock of ${vm.name}'s host is ${by} ahead of the API server's: its password ends that much earlier there`;
+}
+
 /** The VM after the bump of its own start, or of an earlier write to the Secret: as it is, when that was long ago. */
 export async function afterEarlierBump(
   cluster: Cluster,

@@ -2,7 +2,13 @@ import { modify } from '../../cluster/modify.ts';
 import type { Cluster, ObjectRef } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { VMS } from '../../vm/parse.ts';
-import { afterEarlierBump, awaitConfirmation, UNPROTECTED, type Confirmation } from './confirmation.ts';
+import {
+  afterEarlierBump,
+  awaitConfirmation,
+  hostClockWarning,
+  UNPROTECTED,
+  type Confirmation,
+} from './confirmation.ts';
 import { DISPLAY_SECRETS, findDisplaySecret, type DisplaySecret } from './display-secret.ts';
 import { decidePassword, parseExpiry, passwordPatch, type Expiry, type PasswordChange } from './password.ts';
 
@@ -138,6 +144,8 @@ async function changePassword(
     throw new VmopError('failed', `Secret ${object.name} holds no password, although one was written`);
   }
   const result = { ...stored(object, written, warnings), password };
+  const clocks = hostClockWarning(vm, now);
+  if (clocks !== undefined && result.expiry.kind === 'at') result.warnings.push(clocks);
   if (!written) return { ...result, confirmation: { confirmed: true } };
   if (dryRun === true) return { ...result, confirmation: { confirmed: false, reason: 'nothing was stored' } };
   if (same) {
