@@ -4,6 +4,7 @@ import { compact } from '../cluster/parse.ts';
 import { findDisplaySecret } from '../console/secret/display-secret.ts';
 import { parseExpiry } from '../console/secret/password.ts';
 import { formatAge } from '../output/duration.ts';
+import { labelledLines, labelledText, type LabelledLine } from '../output/labelled.ts';
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
 import type { TextView } from '../output/render.ts';
@@ -15,7 +16,6 @@ import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
 import { expiryJson, expiryText } from './secret.ts';
 import { governingPool } from '../vm/inventory.ts';
-import { sanitize } from '../text.ts';
 import { mayText } from './views.ts';
 
 const EVENTS_SHOWN = 10;
@@ -58,13 +58,8 @@ async function passwordState(context: Context, vm: Vm): Promise<PasswordState> {
   }
 }
 
-interface DetailLine {
-  label: string;
-  text: string | undefined;
-}
-
 /** The lines that a person reads. */
-export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
+export function detailLines(vm: VmDetail, now: Date): LabelledLine[] {
   const ago = (at: Date | undefined): string | undefined =>
     at && `${formatTime(at)} (${formatAge(at, now)} ago)`;
   const size = (bytes: number | undefined): string => (bytes === undefined ? '?' : formatBytes(bytes));
@@ -113,9 +108,9 @@ export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
     { label: 'Pools', text: vm.pools.join(', ') || undefined },
     { label: 'Assigned', text: vm.assignment && `to ${vm.assignment.user} by pool ${vm.assignment.pool}` },
     { label: 'You may', text: mayText(vm.may) ?? 'nothing' },
-    ...lines('Permissions', grants),
-    ...lines('Problems', vm.problems),
-    ...lines(
+    ...labelledLines('Permissions', grants),
+    ...labelledLines('Problems', vm.problems),
+    ...labelledLines(
       'Conditions',
       vm.conditions.map(({ type, status, reason }) => {
         // Left from before its start: the VM is not stopped.
@@ -123,21 +118,17 @@ export function detailLines(vm: VmDetail, now: Date): DetailLine[] {
         return `${type}=${status} (${stale ? 'not since its start' : reason})`;
       }),
     ),
-    ...lines(
+    ...labelledLines(
       'Events',
       vm.events.map(({ at, reason, note }) =>
         [at && formatTime(at), reason, note].filter(Boolean).join('  '),
       ),
     ),
-  ].filter(({ text }) => text !== undefined);
+  ].flatMap(({ label, text }) => (text === undefined ? [] : [{ label, text }]));
 }
 
 function wanted(value: string | number | undefined): string {
   return value === undefined ? '' : `, wanted: ${value}`;
-}
-
-function lines(label: string, texts: readonly string[]): DetailLine[] {
-  return texts.map((text, index) => ({ label: index === 0 ? label : '', text }));
 }
 
 function passwordText({ secret, serial, expiry, unreadable }: PasswordState, now: Date): string {
@@ -150,11 +141,7 @@ function passwordText({ secret, serial, expiry, unreadable }: PasswordState, now
 
 /** `vmop show` as text; a pipe gets it as the terminal does. */
 export function detailText(vm: VmDetail, now: Date): string {
-  const shown = detailLines(vm, now);
-  const width = Math.max(...shown.map(({ label }) => label.length)) + 2;
-  return shown
-    .map(({ label, text = '' }) => `${(label === '' ? '' : `${label}:`).padEnd(width)}${sanitize(text)}\n`)
-    .join('');
+  return labelledText(detailLines(vm, now));
 }
 
 /** `now`: by the API server's clock. */

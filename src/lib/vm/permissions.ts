@@ -23,6 +23,12 @@ function permissionsFrom(grants: readonly Grant[], subject: Named): Set<Permissi
   return may.includes('*') ? new Set(PERMISSIONS) : new Set(PERMISSIONS.filter((one) => may.includes(one)));
 }
 
+/** The entries that are in force for the VM and name the subject; `pool` is the assignment's. */
+export function grantsNaming(vm: Vm, pool: VmPool | undefined, subject: Named): Grant[] {
+  const grants = vm.status.assignment ? (pool?.permissions ?? []) : vm.spec.permissions;
+  return grants.filter((grant) => names(grant, subject));
+}
+
 /**
  * What `spec.permissions` lets the subject do with the VM, administrators aside. A VM taken from a pool is governed
  * by the pool's permissions alone, where takeConsole does not imply accessConsole.
