@@ -25,7 +25,7 @@ export class ConnectionError extends VmopError {
     super('unreachable', `${connection.where} cannot be reached: ${why}`, { hint, cause: error });
     this.name = 'ConnectionError';
     this.systemCode = systemCode;
-    this.stale = reused && (systemCode === 'ECONNRESET' || systemCode === 'EPIPE');
+    this.stale = reused && DROPPED.has(systemCode);
   }
 }
 
@@ -40,6 +40,8 @@ interface Explanation {
   hint: string;
 }
 
+const DROPPED = new Set(['ECONNRESET', 'EPIPE']);
+
 function explanation(systemCode: string, error: unknown, { places, certificate }: Connection): Explanation {
   if (error instanceof ProxyError) return proxyExplanation(error);
   // OpenSSL's name of the alert: CERTIFICATE_EXPIRED, UNKNOWN_CA, CERTIFICATE_REQUIRED and others.
@@ -47,6 +49,9 @@ function explanation(systemCode: string, error: unknown, { places, certificate }
     'name'
   ];
   if (alert !== undefined) return clientCertificateExplanation(alert, places.user, certificate);
+  // Some servers hang up instead.
+  if (DROPPED.has(systemCode) && certificateEnd(certificate) !== undefined)
+    return clientCertificateExplanation('', places.user, certificate);
   switch (systemCode) {
     case 'ECONNREFUSED':
       return {

@@ -41,10 +41,8 @@ export class Credentials {
       const asked = { answer: this.#ask(), until: Infinity };
       this.#asked = asked;
       asked.answer.then(
-        () => {
-          const expires = this.#plugin?.expires?.getTime() ?? Infinity;
-          asked.until = Math.min(Date.now() + LIFETIME_MS, expires);
-        },
+        () =>
+          (asked.until = Math.min(Date.now() + LIFETIME_MS, this.#plugin?.expires?.getTime() ?? Infinity)),
         // What failed is asked for again.
         () => {
           if (this.#asked === asked) this.#asked = undefined;
@@ -81,6 +79,8 @@ export class Credentials {
       const headers = new Map(
         Object.entries(asObject(options.headers)).map(([name, value]) => [name, String(value).trim()]),
       );
+      const as = headers.get('Impersonate-User');
+      if (as !== undefined) headers.set('Impersonate-User', headerText(as));
       if (auth) headers.set('Authorization', `Basic ${Buffer.from(auth).toString('base64')}`);
       const { tokenFile, ...impersonated } = await this.#kubeconfig.userExtras();
       const own = tokenFile ? { token: (await readFile(tokenFile, 'utf8')).trim() } : await this.#login();

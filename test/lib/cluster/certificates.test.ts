@@ -8,7 +8,13 @@ import { loadKubeconfig, openCluster } from '../../../src/lib/cluster/index.ts';
 import { ConnectionError } from '../../../src/lib/cluster/connection-error.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { CONFIG_MAPS, rejectionOf, temporaryFolder } from './fixture.ts';
-import { reply, startScriptedServer, type ScriptedOptions } from './scripted-server.ts';
+import {
+  kubeStatus,
+  reply,
+  startScriptedServer,
+  type ScriptedOptions,
+  type ScriptedRequest,
+} from './scripted-server.ts';
 
 const DAY = 24 * 3600_000;
 
@@ -44,13 +50,14 @@ async function certificate({
   return { keyPem, certPem };
 }
 
-async function ask(t: TestContext, url: string, settings: object): Promise<unknown> {
+async function ask(t: TestContext, url: string, settings: object, user?: object): Promise<unknown> {
   const file = path.join(await temporaryFolder(t), 'config');
   await writeFile(
     file,
     stringify({
       clusters: [{ name: 'c', cluster: { server: url, ...settings } }],
-      contexts: [{ name: 'x', context: { cluster: 'c' } }],
+      ...(user ? { users: [{ name: 'u', user }] } : {}),
+      contexts: [{ name: 'x', context: { cluster: 'c', ...(user ? { user: 'u' } : {}) } }],
       'current-context': 'x',
     }),
   );
@@ -89,8 +96,9 @@ describe('certificates', () => {
     settings: object,
     why: RegExp,
     hint: RegExp,
+    user?: object,
   ): Promise<void> => {
-    const error = await rejectionOf(ask(t, url, settings));
+    const error = await rejectionOf(ask(t, url, settings, user));
     assert.ok(error instanceof ConnectionError, String(error));
     assert.equal(error.exitCode, 7);
     assert.match(error.message, /^cluster "c" \(https?:\/\/127\.0\.0\.1:\d+\) cannot be reached: /);
@@ -145,23 +153,65 @@ describe('certificates', () => {
     await ask(t, await serve(t, undefined), {});
   });
 
+  const userOf = ({ keyPem, certPem }: Certificate): object => ({
+    'client-certificate-data': Buffer.from(certPem).toString('base64'),
+    'client-key-data': Buffer.from(keyPem).toString('base64'),
+  });
+
   test('a client certificate that is none', async (t) => {
-    const file = path.join(await temporaryFolder(t), 'config');
     const broken = { 'client-certificate-data': 'eA==', 'client-key-data': 'eA==' };
-    await writeFile(
-      file,
-      stringify({
-        clusters: [{ name: 'c', cluster: { server: await serve(t, good), ...trusting(ca) } }],
-        users: [{ name: 'u', user: broken }],
-        contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-        'current-context': 'x',
-      }),
-    );
-    const cluster = openCluster(loadKubeconfig({ env: {}, file }), { userAgent: 'x', timeoutMs: 20_000 });
-    t.after(() => cluster.close());
-    const error = await rejectionOf(cluster.get(CONFIG_MAPS, { namespace: 'n', name: 'a' }));
+    const error = await rejectionOf(ask(t, await serve(t, good), trusting(ca), broken));
     assert.ok(error instanceof VmopError && error.code === 'unreachable');
     assert.match(error.hint ?? '', /correct user "u" in .*config$/);
+  });
+
+  test('a server that demands a client certificate', async (t) => {
+    const url = await serve(t, good, { clientAuthority: ca.certPem });
+    await ask(t, url, trusting(ca), userOf(good));
+    const into = /into user "u" in .*config$/;
+    const wants = /it wants a client certificate \(.*certificate required\)$/;
+    await refused(t, url, trusting(ca), wants, into, {});
+    const old = await certificate({ ca, fromDay: -2 });
+    await refused(t, url, trusting(ca), /the client certificate has expired \(.* GMT\)$/, into, userOf(old));
+  });
+
+  test('alerts about the client’s certificate, by OpenSSL’s names for them', () => {
+    const connection = { where: 'it', places: { cluster: '', user: 'user "u" in FILE' } };
+    const told = (code: string, certificate?: string) => {
+      const error = new ConnectionError(
+        { ...connection, certificate },
+        Object.assign(new Error(), { code }),
+        false,
+      );
+      assert.equal(error.exitCode, 7);
+      return `${error.message}; ${error.hint}`;
+    };
+    assert.equal(
+      told('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', good.certPem),
+      'it cannot be reached: it does not take the client certificate (unknown ca); put another one into user "u" in FILE',
+    );
+    assert.match(told('ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE', 'broken'), /\(bad certificate\)/);
+    assert.match(
+      told('ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', good.certPem),
+      /not take .*\(certificate expired\)/,
+    );
+    assert.match(
+      told('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'),
+      /wants a client certificate .* put one into/,
+    );
+    assert.match(told('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', good.certPem), /check the server of/);
+  });
+
+  test('an API server asks nobody for a certificate, and says 401 to one that has expired', async (t) => {
+    const script = (request: ScriptedRequest): void => reply(request, kubeStatus(401, 'Unauthorized'));
+    const { url } = await startScriptedServer(t, script, { tls: true, certificate: good });
+    const old = await certificate({ ca, fromDay: -2 });
+    await assert.rejects(ask(t, url, trusting(ca), userOf(old)), {
+      exitCode: 7,
+      message:
+        /^cluster "c" \(.*\) does not take the credentials of user "u" in .*config: the client certificate has expired \(.* GMT\)$/,
+      hint: /^put a new one into user "u" in .*config$/,
+    });
   });
 });
 

@@ -65,6 +65,55 @@ describe('what is sent', () => {
     );
   });
 
+  test('a client certificate’s and an authority’s new files, half a minute after they were read', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const made = await Promise.all(
+      ['one', 'two'].map((value) => generate([{ name: 'commonName', value }], { keyType: 'ec' })),
+    );
+    const { cluster, server, folder } = await open(t, {
+      user: { 'client-certificate': 'me.crt', 'client-key': 'me.key' },
+    });
+    const put = async (index: number): Promise<void> => {
+      await writeFile(path.join(folder, 'me.crt'), made[index]?.cert ?? '');
+      await writeFile(path.join(folder, 'me.key'), made[index]?.private ?? '');
+    };
+    for (const index of [0, 1]) {
+      await put(index);
+      await cluster.get(CONFIG_MAPS, ref);
+      t.mock.timers.tick(30_001);
+    }
+    assert.deepEqual(
+      server.requests.map(({ clientName }) => clientName),
+      ['one', 'two'],
+    );
+  });
+
+  test('data of the kubeconfig before files', async (t) => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'data' }], { keyType: 'ec' });
+    const { cluster, server } = await open(t, {
+      cluster: { 'certificate-authority': 'gone.crt' },
+      user: {
+        'client-certificate': 'gone.crt',
+        'client-key': 'gone.key',
+        'client-certificate-data': Buffer.from(cert).toString('base64'),
+        'client-key-data': Buffer.from(key).toString('base64'),
+      },
+    });
+    await cluster.get(CONFIG_MAPS, ref);
+    assert.equal(server.requests[0]?.clientName, 'data');
+  });
+
+  test('a file that is not there is named', async (t) => {
+    const { cluster } = await open(t, {
+      user: { 'client-certificate': 'gone.crt', 'client-key': 'gone.key' },
+    });
+    await assert.rejects(cluster.get(CONFIG_MAPS, ref), {
+      exitCode: 7,
+      message: /^no credentials for cluster "c" .*ENOENT.*gone\.crt'$/,
+      hint: /^log in again, or correct user "u" in .*config$/,
+    });
+  });
+
   test('nothing, for a context without a user; the authority counts all the same', async (t) => {
     const { server, folder } = await open(t, {});
     const file = path.join(folder, 'config');
@@ -93,6 +142,22 @@ describe('impersonation', () => {
     const user = String(request?.headers['impersonate-user']);
     assert.equal(Buffer.from(user, 'latin1').toString('utf8'), 'jürgen 名');
     assert.equal(request?.headers['impersonate-group'], 'a, b');
+  });
+
+  test('all that the kubeconfig has', async (t) => {
+    const user = {
+      token: 't',
+      as: 'jürgen',
+      'as-groups': ['a', 'b'],
+      'as-uid': '7',
+      'as-user-extra': { 'example.org/Reason': ['why', 'not'] },
+    };
+    const { cluster, sent } = await open(t, { user });
+    await cluster.get(CONFIG_MAPS, ref);
+    assert.equal(Buffer.from(String(sent('impersonate-user')[0]), 'latin1').toString('utf8'), 'jürgen');
+    assert.deepEqual(sent('impersonate-group'), ['a, b']);
+    assert.deepEqual(sent('impersonate-uid'), ['7']);
+    assert.deepEqual(sent('impersonate-extra-example.org%2freason'), ['why, not']);
   });
 
   test('the flag wins over the kubeconfig', async (t) => {

@@ -73,6 +73,62 @@ test('--server replaces the address', async (t) => {
   assert.equal(config.getCurrentCluster()?.server, 'https://other:1');
 });
 
+test('--server has another certificate: tls-server-name is for the kubeconfig’s own, as in kubectl', async (t) => {
+  const text = 'clusters: [{name: c, cluster: {server: "https://c", tls-server-name: n}}]\n';
+  const file = await fileWith(t, `${text}contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x`);
+  const nameOf = (server?: string) =>
+    loadKubeconfig({ env: {}, file, server }).config.getCurrentCluster()?.tlsServerName;
+  assert.deepEqual([nameOf(), nameOf('https://other')], ['n', '']);
+});
+
+describe('in a pod', () => {
+  const pod = async (t: TestContext): Promise<string> => {
+    const folder = await temporaryFolder(t);
+    for (const [name, text] of Object.entries({ token: 'secret\n', 'ca.crt': 'pem', namespace: 'desks\n' }))
+      await writeFile(path.join(folder, name), text);
+    return folder;
+  };
+  const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '6443' };
+
+  test('the service account, its namespace, its token’s file', async (t) => {
+    const serviceAccount = await pod(t);
+    const { info, origin, config, userExtras } = loadKubeconfig({ env, serviceAccount });
+    assert.deepEqual(info, {
+      name: 'in-cluster',
+      cluster: 'in-cluster',
+      namespace: 'desks',
+      server: 'https://10.0.0.1:6443',
+    });
+    assert.equal(origin, 'in-cluster');
+    assert.equal(config.getCurrentCluster()?.caFile, path.join(serviceAccount, 'ca.crt'));
+    assert.equal((await userExtras()).tokenFile, path.join(serviceAccount, 'token'));
+  });
+
+  test('IPv6, and the port that is left out', async (t) => {
+    const { info } = loadKubeconfig({
+      env: { KUBERNETES_SERVICE_HOST: 'fd00::1' },
+      serviceAccount: await pod(t),
+    });
+    assert.equal(info.server, 'https://[fd00::1]:443');
+  });
+
+  test('a kubeconfig comes first; a sandbox’s own does not', async (t) => {
+    const serviceAccount = await pod(t);
+    const file = await fileWith(t, configText({ a: {} }, 'a'));
+    const load = (more: Partial<KubeconfigSource>) =>
+      loadKubeconfig({ env, serviceAccount, ...more }).info.name;
+    assert.equal(load({ file }), 'a');
+    assert.equal(load({ fallback: () => file }), 'in-cluster');
+  });
+
+  test('without a token it is none', () => {
+    assert.throws(() => loadKubeconfig({ env, serviceAccount: '/nowhere', fallback: () => undefined }), {
+      message: /no cluster is configured/,
+    });
+    assert.throws(() => loadKubeconfig({ env: {}, serviceAccount: '/nowhere' }), /no cluster is configured/);
+  });
+});
+
 describe('what cannot be used', () => {
   const cases: [name: string, text: string, code: ErrorCode, message: RegExp, hint?: RegExp][] = [
     [
@@ -244,6 +300,23 @@ describe('several files', () => {
       load(t, [configText({ a: {} }, 'a'), 'x: [']),
       /the kubeconfig .*config cannot be read/,
     );
+  });
+
+  test('messages name the file of each entry, and paths are those of their file', async (t) => {
+    const { config, places, userFile } = await load(t, [
+      'contexts: [{name: x, context: {cluster: c, user: u}}]\ncurrent-context: x',
+      'users: [{name: u, user: {client-certificate: me.crt, exec: {command: ./login}}}]',
+      'clusters: [{name: c, cluster: {server: "https://c", certificate-authority: ca.crt}}]',
+      'users: [{name: u, user: {token: other}}]\nclusters: [{name: c, cluster: {server: "https://d"}}]',
+    ]);
+    const { certFile = '', exec } = config.getCurrentUser() ?? {};
+    const folder = path.dirname(certFile);
+    assert.equal(userFile, path.join(folder, 'config'));
+    assert.equal(exec.command, path.join(folder, 'login'));
+    assert.equal(places.user, `user "u" in ${userFile}`);
+    const authority = config.getCurrentCluster()?.caFile ?? '';
+    assert.notEqual(path.dirname(authority), folder);
+    assert.equal(places.cluster, `cluster "c" in ${path.join(path.dirname(authority), 'config')}`);
   });
 
   test('cluster, user and context may each be in a file of its own', async (t) => {

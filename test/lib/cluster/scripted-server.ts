@@ -34,6 +34,8 @@ export interface ScriptedServer {
 export interface ScriptedOptions {
   tls?: boolean;
   certificate?: ServerCertificate;
+  /** PEM of the authority that a client's certificate has to be from; otherwise any is taken, and none. */
+  clientAuthority?: string;
 }
 
 let shared: Promise<ServerCertificate> | undefined;
@@ -48,7 +50,7 @@ export function testCertificate(): Promise<ServerCertificate> {
 export async function startScriptedServer(
   owner: Owner,
   script: (request: ScriptedRequest) => void,
-  { tls = false, certificate }: ScriptedOptions = {},
+  { tls = false, certificate, clientAuthority }: ScriptedOptions = {},
 ): Promise<ScriptedServer> {
   const { keyPem: key, certPem: cert } = tls
     ? (certificate ?? (await testCertificate()))
@@ -69,7 +71,15 @@ export async function startScriptedServer(
     handle(message, response).catch(() => response.destroy());
   };
   const server = tls
-    ? createHttpsServer({ key, cert, requestCert: true, rejectUnauthorized: false }, listener)
+    ? createHttpsServer(
+        {
+          key,
+          cert,
+          requestCert: true,
+          ...(clientAuthority === undefined ? { rejectUnauthorized: false } : { ca: clientAuthority }),
+        },
+        listener,
+      )
     : createHttpServer(listener);
   server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
     numbers.set(socket, scripted.connections);
