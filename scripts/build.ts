@@ -9,6 +9,7 @@ import { rolldown, type InputOptions, type OutputChunk, type OutputOptions, type
 import { jsonParts } from './build/json-parts.ts';
 import { licencesOf } from './build/licences.ts';
 import { LATER, laterEntries, substitutes } from './build/substitutes.ts';
+import { copyWebPage } from './build/web-page.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const dist = path.resolve(process.argv[2] ?? path.join(root, 'dist'));
@@ -70,7 +71,11 @@ for (const { code } of chunks) hash.update(code);
 const BUILD = JSON.stringify(hash.digest('hex').slice(0, 16));
 await bundle({ input: path.join(root, 'src/launch.ts'), transform: { define: { BUILD } } }, {});
 
+const separate = copyWebPage(dist);
 writeFileSync(
   path.join(dist, 'THIRD-PARTY-LICENSES.txt'),
-  licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)),
+  licencesOf(
+    chunks.flatMap(({ moduleIds }) => moduleIds),
+    separate,
+  ),
 );

@@ -9,7 +9,7 @@ export interface PageFile {
   body: Buffer;
 }
 
-/** The SPICE client's own module and licence, below the page's folder where vmop is built. */
+/** The SPICE client's own module and licence. */
 const CLIENT = 'spice-client/index.js';
 const CLIENT_LICENCE = 'spice-client/LICENSE';
 
@@ -24,21 +24,37 @@ const FILES: Record<string, { file: string; type: string }> = {
   '/spice-client/LICENSE': { file: CLIENT_LICENCE, type: 'text/plain; charset=utf-8' },
 };
 
+/** Where the build puts the page: a folder beside the bundle. */
+export const BUILT_PAGE = 'web';
+
+/** The page's files by their place below its folder, each with where it is in the source and in its package. */
+export function pageSources(): Map<string, string> {
+  const client = clientPackage();
+  const page = path.join(import.meta.dirname, 'page');
+  const places = Object.values(FILES).map(({ file }) => {
+    if (file === CLIENT) return [file, path.join(client, 'dist/esm/index.js')] as const;
+    if (file === CLIENT_LICENCE) return [file, path.join(client, 'LICENSE')] as const;
+    return [file, path.join(page, file)] as const;
+  });
+  return new Map(places);
+}
+
+/** The folder of the SPICE client's package. */
+export function clientPackage(): string {
+  const commonJs = createRequire(import.meta.filename).resolve('spice-client');
+  return path.join(path.dirname(commonJs), '../..');
+}
+
 /** All that the server has to give, by path. Errors: `console` when vmop is not installed completely. */
 export async function readPageFiles(): Promise<Map<string, PageFile>> {
-  const here = import.meta.dirname;
-  // The build puts the page into a folder beside the bundle.
-  const built = path.join(here, 'web');
-  const isBuilt = existsSync(built);
-  const place = (file: string): string => {
-    if (isBuilt) return path.join(built, file);
-    return file.startsWith('spice-client/') ? inPackage(file) : path.join(here, 'page', file);
-  };
+  const built = path.join(import.meta.dirname, BUILT_PAGE);
   try {
+    const sources = existsSync(built) ? undefined : pageSources();
     const entries = await Promise.all(
-      Object.entries(FILES).map(
-        async ([url, { file, type }]) => [url, { type, body: await readFile(place(file)) }] as const,
-      ),
+      Object.entries(FILES).map(async ([url, { file, type }]) => {
+        const body = await readFile(sources?.get(file) ?? path.join(built, file));
+        return [url, { type, body }] as const;
+      }),
     );
     return new Map(entries);
   } catch (error) {
@@ -47,10 +63,4 @@ export async function readPageFiles(): Promise<Map<string, PageFile>> {
       cause: error,
     });
   }
-}
-
-function inPackage(file: string): string {
-  const commonJs = createRequire(import.meta.filename).resolve('spice-client');
-  const root = path.join(path.dirname(commonJs), '../..');
-  return file === CLIENT ? path.join(root, 'dist/esm/index.js') : path.join(root, path.basename(file));
 }
