@@ -143,7 +143,8 @@ test('fields of JSON results and errors', async () => {
   assertGolden('contract-json.json', `${JSON.stringify(fields, undefined, 2)}\n`, []);
 });
 
-// The console needs a viewer, the sandbox a process of its own: their tests are elsewhere.
+// The console needs a viewer, the sandbox a process of its own, access the RBAC of a real API server: their tests are
+// elsewhere.
 test('every other command is asked for its result here', async () => {
   const ids = (await listedCommands()).map(([id]) => id);
   assert.deepEqual(

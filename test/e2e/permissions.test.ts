@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
+import { asArray, asObject, asString } from '../../src/lib/cluster/parse.ts';
 import type { Cluster, JsonObject } from '../../src/lib/cluster/types.ts';
 import { VmopError } from '../../src/lib/errors.ts';
 import { inParallel } from '../../src/lib/parallel.ts';
@@ -271,6 +272,17 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await admin.delete(VMS, { namespace: NAMESPACE, name: vmName('reset', 'own', 'stopped') });
     const drift = await asAdmin('access', 'check', '--json');
     assert.equal(drift.code, 5);
+    const [row, ...others] = asArray(drift.json());
+    assert.deepEqual(others, []);
+    const { name, differences, ...rest } = asObject(row);
+    assert.match(asString(name) ?? '', /^vmop-user-u-reset-[0-9a-f]{8}$/);
+    assert.equal(asArray(differences).length > 0, true);
+    assert.deepEqual(rest, {
+      kind: 'Role',
+      namespace: NAMESPACE,
+      grantee: 'user u-reset',
+      drift: 'different',
+    });
     const told = await asAdmin('access', 'check');
     assert.match(
       told.stdout,
@@ -303,7 +315,7 @@ function ran(
   return new Promise((resolve) => {
     const env = { ...process.env, KUBECONFIG: kubeconfig, HOME: path.dirname(kubeconfig) };
     execFile(command, args, { env, timeout: 60_000 }, (error, _stdout, stderr) => {
-      resolve({ failed: error !== null, stderr: String(stderr) });
+      resolve({ failed: error !== null, stderr });
     });
   });
 }

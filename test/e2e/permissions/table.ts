@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import prettier from 'prettier';
+import { format, resolveConfig } from 'prettier';
 import { GIVEN, PLACES, type Given, type Place } from './world.ts';
 
 const FILE = path.join(import.meta.dirname, '../../../docs/permissions.md');
@@ -32,9 +32,9 @@ export function permissionTables(
 /** docs/permissions.md as it is, and as it should be; `UPDATE_GOLDEN=1` makes it so. */
 export async function permissionsDocument(tables: string): Promise<{ is: string; should: string }> {
   const is = readFileSync(FILE, 'utf8');
-  const options = await prettier.resolveConfig(FILE);
+  const options = await resolveConfig(FILE);
   const text = is.replace(BETWEEN, (_all, begin: string, end: string) => `${begin}\n${tables}\n${end}`);
-  const should = await prettier.format(text, { ...options, parser: 'markdown' });
+  const should = await format(text, { ...options, parser: 'markdown' });
   if (!process.env['UPDATE_GOLDEN']) return { is, should };
   writeFileSync(FILE, should);
   return { is: should, should };
