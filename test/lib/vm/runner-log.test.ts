@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import { agentRefusal, RunnerLog } from '../../../src/lib/vm/runner-log.ts';
+import { agentRefusal, redactPasswords, RunnerLog } from '../../../src/lib/vm/runner-log.ts';
 import { openTestCluster } from '../cluster/fixture.ts';
 import { reply, startScriptedServer, type Reply, type ScriptedServer } from '../cluster/scripted-server.ts';
 
@@ -23,6 +23,22 @@ describe('the refusal of the guest’s agent, as the runner logs it (trap 2)', (
   for (const [line, refusal] of cases) {
     test(JSON.stringify(line), () => assert.equal(agentRefusal(line), refusal));
   }
+});
+
+describe('a line of the log without passwords', () => {
+  const cases: [line: string, shown: string][] = [
+    [
+      'FINE: monitor(out): {"execute":"set_password","arguments":{"protocol":"spice","password":"c2VjcmV0=="}}',
+      'FINE: monitor(out): {"execute":"set_password","arguments":{"protocol":"spice","password":…}}',
+    ],
+    ['{"password" : "a\\"b, c"}', '{"password" : …}'],
+    ['{"password":"cut of', '{"password":…'],
+    ["display-password: 'x y'", 'display-password: …'],
+    ['display-password=xy, expiry=now', 'display-password=…, expiry=now'],
+    ['displayPasswordSerial: 3', 'displayPasswordSerial: 3'],
+    ['set_password', 'set_password'],
+  ];
+  for (const [line, shown] of cases) test(line, () => assert.equal(redactPasswords(line), shown));
 });
 
 const time = (second: number): string => `2026-07-01T10:00:0${second}.000000000Z`;

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { confirmationVerdict, startBumpWaitMs } from '../../../../src/lib/console/secret/confirmation.ts';
+import {
+  confirmationVerdict,
+  hostClockWarning,
+  startBumpWaitMs,
+  writeBumpWaitMs,
+} from '../../../../src/lib/console/secret/confirmation.ts';
 import { secretWriteDisturbance } from '../../../../src/lib/console/secret/disturbance.ts';
 import type { VmPool } from '../../../../src/lib/vm/types.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
@@ -22,6 +27,36 @@ const BUMPS: [what: string, vm: VmFields, now: Date, waitMs: number][] = [
 for (const [what, fields, now, waitMs] of BUMPS) {
   test(`${what}: the start's own bump is awaited for ${waitMs} ms`, () => {
     assert.equal(startBumpWaitMs(vmOf(fields), now), waitMs);
+  });
+}
+
+const WRITES: [what: string, vm: VmFields, writtenAt: Date | undefined, waitMs: number][] = [
+  ['now', {}, at(60), 2000],
+  ['a second ago', {}, at(59), 1000],
+  ['long ago', {}, at(0), 0],
+  ['by a server that is asked again and is behind', {}, at(70), 2000],
+  ['at a time that the server does not say', {}, undefined, 0],
+  ['now, for a stopped VM', { conditions: { Running: 'False/VmStopped' } }, at(60), 0],
+];
+for (const [what, fields, writtenAt, waitMs] of WRITES) {
+  test(`a Secret written ${what}: its bump is awaited for ${waitMs} ms`, () => {
+    const secret = { name: 's', namespace: 'ns', resourceVersion: '1', problems: [] };
+    const written = writtenAt === undefined ? secret : { ...secret, writtenAt };
+    assert.equal(writeBumpWaitMs(vmOf(fields), written, at(60)), waitMs);
+  });
+}
+
+const CLOCKS: [what: string, now: Date, warning: RegExp | undefined][] = [
+  ['ahead', at(-300), /^the clock of .*'s host is 300 s ahead of the API server's: its password ends/],
+  ['a little ahead', at(-4), undefined],
+  ['as it should be', at(1), undefined],
+  ['behind', at(300), undefined],
+];
+for (const [what, now, warning] of CLOCKS) {
+  test(`a host whose clock is ${what}: ${warning ? 'a warning' : 'nothing'}`, () => {
+    const sentence = hostClockWarning(vmOf({}), now);
+    if (warning) assert.match(sentence ?? '', warning);
+    else assert.equal(sentence, undefined);
   });
 }
 
