@@ -5,6 +5,7 @@ import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
 import type { Cluster, JsonObject } from '../../src/lib/cluster/types.ts';
 import type { PolicyRule } from '../../src/lib/sandbox/api/index.ts';
 import type { Driver } from '../../src/lib/sandbox/drivers/driver.ts';
+import { startEmbeddedApi, type StartApi } from '../../src/lib/sandbox/api-choice.ts';
 import { SimulatedDriver } from '../../src/lib/sandbox/drivers/simulated.ts';
 import { startLocalCluster, type LocalCluster } from '../../src/lib/sandbox/local-cluster.ts';
 import { userRules } from '../../src/lib/sandbox/rules.ts';
@@ -30,6 +31,8 @@ export interface TestPool {
 export interface TestSandboxOptions<D extends Driver> {
   /** Default: simulated. */
   driver?: D;
+  /** Default: embedded. */
+  startApi?: StartApi;
   vms?: TestVm[];
   pools?: TestPool[];
   /** Groups by user name, beside the administrator `admin`; default: alice and bob without groups. */
@@ -86,6 +89,7 @@ export async function startTestSandbox(
   const identities = Object.entries({ ...users, [ADMIN]: ['system:masters'] });
   const local = await startLocalCluster({
     folder,
+    startApi: options.startApi ?? startEmbeddedApi,
     apiFolder: undefined,
     port: undefined,
     users: Object.fromEntries(
@@ -95,6 +99,7 @@ export async function startTestSandbox(
     driver,
     machinesFolder: path.join(folder, 'm'),
     log: (line) => troubles.push(line),
+    onFailure: (error) => troubles.push(error.message),
   });
   const sandbox = testSandbox(local, { driver, folder, troubles });
   try {

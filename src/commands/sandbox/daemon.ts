@@ -6,6 +6,7 @@ export default class SandboxDaemon extends VmopCommand {
   static override hidden = true;
   static override flags = {
     dir: Flags.string({ summary: 'the sandbox’s folder', required: true }),
+    api: Flags.option({ options: ['embedded', 'kube-apiserver'] as const })(),
     driver: Flags.option({ options: ['auto', 'qemu', 'simulated'] as const, default: 'auto' as const })(),
     image: Flags.string({ summary: 'disk image' }),
   };
@@ -14,7 +15,7 @@ export default class SandboxDaemon extends VmopCommand {
     const { flags } = await this.parse(SandboxDaemon);
     const context = await this.begin(flags);
     const { runDaemon } = await import('../../lib/sandbox/index.ts');
-    const { dir: root, driver, image } = flags;
-    await runDaemon({ root, driver, image, env: context.runtime.env, signal: context.signal });
+    const { dir: root, api, driver, image } = flags;
+    await runDaemon({ root, api, driver, image, env: context.runtime.env, signal: context.signal });
   }
 }

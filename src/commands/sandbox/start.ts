@@ -10,9 +10,15 @@ export default class SandboxStart extends VmopCommand {
   static override examples = [
     '<%= config.bin %> sandbox start',
     '<%= config.bin %> sandbox start --driver simulated',
+    '<%= config.bin %> sandbox start --api kube-apiserver',
     '<%= config.bin %> sandbox start --image debian.qcow2',
   ];
   static override flags = {
+    api: Flags.option({
+      summary:
+        'the sandbox’s own API server, or the real one; default: that of the last time, embedded at first',
+      options: ['embedded', 'kube-apiserver'] as const,
+    })(),
     driver: Flags.option({
       summary: 'how machines are run; auto: QEMU where it is installed',
       options: ['auto', 'qemu', 'simulated'] as const,
@@ -23,7 +29,7 @@ export default class SandboxStart extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(SandboxStart);
-    const { driver, image } = flags;
-    await runSandboxStart(await this.begin(flags), { driver, image });
+    const { api, driver, image } = flags;
+    await runSandboxStart(await this.begin(flags), { api, driver, image });
   }
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { asInteger, asObject, asString, compact, parseJson } from '../cluster/parse.ts';
+import { API_NAMES, type ApiName } from './api-choice.ts';
 import { writePrivate } from './private-file.ts';
 import { isSameProcessRunning, type ProcessIdentity } from './process-identity.ts';
 import type { StateFolder } from './state-folder.ts';
@@ -20,11 +21,14 @@ export type GuestInfo = { description: string; image?: string } | { missing: str
 
 /** What a running daemon says of itself in `daemon.json`. */
 export interface DaemonRecord extends ProcessIdentity {
+  api: ApiName;
   url: string;
   port: number;
   startedAt: string;
   machinesFolder: string;
   driver: DriverInfo;
+  /** Why it has ended, when that was by itself. */
+  problem?: string;
 }
 
 export async function writeDaemonRecord({ daemon }: StateFolder, record: DaemonRecord): Promise<void> {
@@ -36,15 +40,17 @@ export async function readDaemonRecord({ daemon }: StateFolder): Promise<DaemonR
   const record = asObject(parseJson(await readFile(daemon, 'utf8').catch(() => '')));
   const pid = asInteger(record['pid']);
   if (pid === undefined) return undefined;
-  return {
+  return compact({
     pid,
+    api: API_NAMES.find((name) => name === record['api']) ?? 'embedded',
     started: asString(record['started']) ?? '',
     url: asString(record['url']) ?? '',
     port: asInteger(record['port']) ?? 0,
     startedAt: asString(record['startedAt']) ?? '',
     machinesFolder: asString(record['machinesFolder']) ?? '',
     driver: parseDriver(record['driver']),
-  };
+    problem: asString(record['problem']),
+  });
 }
 
 /** The daemon that runs now. */

@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import { messageOf, VmopError } from '../errors.ts';
+import { chooseApi, type ApiName } from './api-choice.ts';
 import { DaemonLog } from './daemon-log.ts';
-import { writeDaemonRecord } from './daemon-record.ts';
-import { chooseDriver, type DriverChoice, type DriverRequest } from './driver-choice.ts';
+import { readDaemonRecord, writeDaemonRecord, type DaemonRecord } from './daemon-record.ts';
+import { chooseDriver, type DriverRequest } from './driver-choice.ts';
 import { newToken, startLocalCluster, type LocalCluster } from './local-cluster.ts';
 import { reapMachines } from './machines.ts';
 import { writePrivate } from './private-file.ts';
@@ -18,6 +19,8 @@ import type { StateFolder } from './state-folder.ts';
 export interface DaemonOptions {
   /** The sandbox's folder. */
   root: string;
+  /** undefined: that of the last time. */
+  api?: ApiName | undefined;
   driver: DriverRequest['wanted'];
   /** Absolute path of a disk image. */
   image?: string | undefined;
@@ -31,21 +34,30 @@ const STOP_SECONDS = 5;
 
 /**
  * The sandbox's process: API, operator and driver until the signal aborts; then it ends the machines. Tells whoever
- * started it over the ready pipe how it goes. Rejects when it cannot start.
+ * started it over the ready pipe how it goes. Rejects when it cannot start, and when the API server ends by itself.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const folder = await createStateFolder(options.root);
   const log = new DaemonLog(folder.log).write;
   const pipe = new ReadyPipe(options.env);
+  const failure = new AbortController();
   try {
-    const local = await startDaemon(folder, options, (text) => {
-      log(text);
-      pipe.send({ type: 'progress', text });
+    const local = await startDaemon(folder, options, {
+      onProgress(text) {
+        log(text);
+        pipe.send({ type: 'progress', text });
+      },
+      onFailure: (error) => failure.abort(error),
     });
     log(`ready: ${local.api.url}`);
     pipe.send({ type: 'ready' });
     pipe.close();
-    await aborted(options.signal);
+    await aborted(AbortSignal.any([options.signal, failure.signal]));
+    if (failure.signal.aborted) {
+      await local.abandon();
+      await recordProblem(folder, messageOf(failure.signal.reason));
+      failure.signal.throwIfAborted();
+    }
     log('stopping');
     await local.stop({ withinSeconds: STOP_SECONDS });
     await rm(folder.daemon, { force: true });
@@ -59,37 +71,47 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
 }
 
+interface DaemonHooks {
+  onProgress: (text: string) => void;
+  /** The API server has ended by itself. */
+  onFailure: (error: VmopError) => void;
+}
+
 async function startDaemon(
   folder: StateFolder,
-  { driver: wanted, image, env, signal }: DaemonOptions,
-  onProgress: (text: string) => void,
+  { driver: wanted, image, env, signal, ...options }: DaemonOptions,
+  { onProgress, onFailure }: DaemonHooks,
 ): Promise<LocalCluster> {
+  const known = await readSettings(folder);
+  const api = options.api ?? known.api ?? 'embedded';
+  const startApi = await chooseApi(api, env);
   const choice = await chooseDriver({ wanted, image, env, onProgress, signal });
   signal.throwIfAborted();
-  const known = await readSettings(folder);
   const machinesFolder = await machinesFolderFor(folder, known.machinesFolder, env);
   // Machines of a sandbox that was killed are taken over by their own driver only.
   if (choice.info.name !== 'qemu') await reapMachines(machinesFolder);
   const person = personName(env);
   const token = known.token ?? newToken();
-  onProgress(`starting the API, machines are ${choice.info.name}`);
+  onProgress(`starting ${api === 'embedded' ? 'the API' : api}, machines are ${choice.info.name}`);
   const local = await startOnPort(known.port, {
     folder: folder.root,
+    startApi,
     apiFolder: folder.api,
     users: { kubeconfig: { username: person, groups: ['system:masters'], token } },
     rules: userRules(SEED_NAMES),
     driver: choice.driver,
     machinesFolder,
     log: new DaemonLog(folder.log).write,
+    onFailure,
   });
   try {
-    await writeSettings(folder, { token, port: local.api.port, machinesFolder });
+    await writeSettings(folder, { api, token, port: local.api.port, machinesFolder });
     if (!existsSync(folder.seeded)) {
       onProgress(`making ${SEED_NAMES.join(', ')}`);
       await createSeeds(local.admin, person);
       await writePrivate(folder.seeded, '');
     }
-    await record(folder, local, choice, machinesFolder);
+    await record(folder, local, { api, driver: choice.info, machinesFolder });
     return local;
   } catch (error) {
     await local.stop({ withinSeconds: 0 });
@@ -120,16 +142,21 @@ function isTaken(error: unknown): boolean {
 
 async function record(
   folder: StateFolder,
-  { api }: LocalCluster,
-  { info }: DriverChoice,
-  machinesFolder: string,
+  local: LocalCluster,
+  choices: Pick<DaemonRecord, 'api' | 'driver' | 'machinesFolder'>,
 ): Promise<void> {
   const identity = await identifyProcess(process.pid);
   if (identity === undefined)
     throw new VmopError('failed', 'the system does not tell when a process started');
-  const { url, port } = api;
+  const { url, port } = local.api;
   const startedAt = new Date().toISOString();
-  await writeDaemonRecord(folder, { ...identity, url, port, startedAt, machinesFolder, driver: info });
+  await writeDaemonRecord(folder, { ...identity, url, port, startedAt, ...choices });
+}
+
+/** For `vmop sandbox status`, now that nobody runs any more. */
+async function recordProblem(folder: StateFolder, problem: string): Promise<void> {
+  const known = await readDaemonRecord(folder);
+  if (known) await writeDaemonRecord(folder, { ...known, problem });
 }
 
 function personName(env: Record<string, string | undefined>): string {

@@ -3,6 +3,7 @@ import type { DaemonOptions } from './daemon.ts';
 export { sandboxLogs, sandboxStatus, startSandbox, stopSandbox } from './lifecycle.ts';
 export type * from './lifecycle.ts';
 export type { DaemonOptions } from './daemon.ts';
+export type { ApiName } from './api-choice.ts';
 export type { DriverInfo, DriverName, GuestInfo } from './daemon-record.ts';
 
 /** See daemon.ts; loaded only when it is called, because it is most of the sandbox. */

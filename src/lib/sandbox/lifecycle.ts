@@ -4,11 +4,13 @@ import { loadKubeconfig, openCluster } from '../cluster/index.ts';
 import { messageOf, VmopError } from '../errors.ts';
 import { VMS } from '../vm/parse.ts';
 import { phaseOf, type VmPhase } from '../vm/state.ts';
+import type { ApiName } from './api-choice.ts';
 import { SANDBOX_CONTEXT } from './kubeconfig.ts';
 import { followLog, type FollowLogOptions } from './daemon-log.ts';
 import { spawnDaemon } from './daemon-process.ts';
 import { readDaemonRecord, runningDaemon } from './daemon-record.ts';
 import type { DaemonRecord, DriverInfo, DriverName } from './daemon-record.ts';
+import { reapServers } from './kube-apiserver/processes.ts';
 import { withLock } from './lock.ts';
 import { reapMachines } from './machines.ts';
 import { sandboxFolder } from './paths.ts';
@@ -42,6 +44,7 @@ export interface SandboxInfo {
   /** What is wrong with it, when something is. */
   problem?: string;
   pid?: number;
+  api?: ApiName;
   url?: string;
   startedAt?: string;
   driver?: DriverInfo;
@@ -54,6 +57,8 @@ export interface StartSandboxOptions {
   env: Env;
   /** What makes this executable run vmop: execArgv and script, or nothing for a standalone executable. */
   entry: readonly string[];
+  /** undefined: that of the last time, embedded at first. */
+  api?: ApiName | undefined;
   driver: DriverName | 'auto';
   /** Path of a disk image to boot, instead of the tiny guest. */
   image?: string | undefined;
@@ -69,20 +74,26 @@ export interface StartedSandbox extends SandboxInfo {
 }
 
 /**
- * Starts the sandbox as a process of its own, unless it runs. Errors: `state` when it runs with another driver or
- * image, `failed` when it cannot start, `timeout`.
+ * Starts the sandbox as a process of its own, unless it runs. Errors: `state` when it runs with another API,
+ * driver or image, or its VMs are in another API, `failed` when it cannot start, `timeout`.
  */
 export async function startSandbox(options: StartSandboxOptions): Promise<StartedSandbox> {
-  const { env, driver, entry, timeoutMs, signal, onProgress } = options;
+  const { env, api, driver, entry, timeoutMs, signal, onProgress } = options;
   const image = options.image === undefined ? undefined : path.resolve(options.image);
   const folder = await createStateFolder(sandboxFolder(env));
   const alreadyRunning = await withLock(folder.lock, { timeoutMs, signal }, async () => {
     const running = await runningDaemon(folder);
     if (running) {
-      checkSame(running, driver, image);
+      checkSame(running, { api, driver, image });
       return true;
     }
-    const choice = ['--driver', driver, ...(image === undefined ? [] : ['--image', image])];
+    await checkState(folder, api);
+    const choice = [
+      ...(api === undefined ? [] : ['--api', api]),
+      '--driver',
+      driver,
+      ...(image === undefined ? [] : ['--image', image]),
+    ];
     const args = ['sandbox', 'daemon', '--dir', folder.root, ...choice];
     await spawnDaemon(folder, { entry, args, env, timeoutMs, signal, onProgress });
     return false;
@@ -90,8 +101,12 @@ export async function startSandbox(options: StartSandboxOptions): Promise<Starte
   return { ...(await sandboxStatus(env)), alreadyRunning };
 }
 
-function checkSame(running: DaemonRecord, driver: DriverName | 'auto', image: string | undefined): void {
+function checkSame(
+  running: DaemonRecord,
+  { api, driver, image }: Pick<StartSandboxOptions, 'api' | 'driver' | 'image'>,
+): void {
   const { name, guest } = running.driver;
+  if (api !== undefined && api !== running.api) throw otherApi(running.api, api);
   const hint = 'vmop sandbox stop ends it; its VMs stay and start with the next one';
   if (driver !== 'auto' && driver !== name) {
     throw new VmopError('state', `the sandbox runs with the driver ${name}, not ${driver}`, { hint });
@@ -100,6 +115,18 @@ function checkSame(running: DaemonRecord, driver: DriverName | 'auto', image: st
   if (image !== undefined && image !== known) {
     throw new VmopError('state', `the sandbox runs with ${known ?? 'another guest'}, not ${image}`, { hint });
   }
+}
+
+/** Each API keeps its objects in its own way. */
+async function checkState(folder: StateFolder, api: ApiName | undefined): Promise<void> {
+  const known = (await readSettings(folder)).api;
+  if (api !== undefined && known !== undefined && api !== known) throw otherApi(known, api);
+}
+
+function otherApi(known: ApiName, wanted: ApiName): VmopError {
+  return new VmopError('state', `the VMs of this sandbox are in the API ${known}, not ${wanted}`, {
+    hint: 'vmop sandbox stop --purge forgets them; VMOP_SANDBOX_DIR names a folder for another sandbox',
+  });
 }
 
 export interface StopSandboxOptions {
@@ -154,7 +181,7 @@ async function reapRemains(folder: StateFolder): Promise<void> {
   const [record, settings] = await Promise.all([readDaemonRecord(folder), readSettings(folder)]);
   const folders = new Set([record?.machinesFolder, settings.machinesFolder]);
   for (const machines of folders) if (machines) await reapMachines(machines);
-
+  await reapServers(folder.api);
   await rm(folder.daemon, { force: true });
 }
 
@@ -164,12 +191,14 @@ export async function sandboxStatus(env: Env): Promise<SandboxInfo> {
   const place = { folder: folder.root, kubeconfig: folder.kubeconfig, context: SANDBOX_CONTEXT };
   const daemon = await runningDaemon(folder);
   if (daemon === undefined) {
-    const killed = (await readDaemonRecord(folder)) !== undefined;
-    const problem = 'its process was killed; vmop sandbox start takes over what still runs, stop ends it';
-    return { running: false, ...place, ...(killed ? { problem } : {}) };
+    const last = await readDaemonRecord(folder);
+    if (last === undefined) return { running: false, ...place };
+    const why = last.problem ?? 'its process was killed';
+    const problem = `${why}; vmop sandbox start takes over what still runs, stop ends it`;
+    return { running: false, ...place, problem };
   }
-  const { pid, url, startedAt, driver } = daemon;
-  return { running: true, ...place, pid, url, startedAt, driver, ...(await askMachines(folder)) };
+  const { pid, api, url, startedAt, driver } = daemon;
+  return { running: true, ...place, pid, api, url, startedAt, driver, ...(await askMachines(folder)) };
 }
 
 const STATUS_TIMEOUT_MS = 5000;

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { VmopError } from '../errors.ts';
 import { loadKubeconfig, openCluster, type Cluster, type Identity } from '../cluster/index.ts';
-import { startApi, type PolicyRule, type RunningApi } from './api/index.ts';
+import type { StartApi } from './api-choice.ts';
+import type { PolicyRule, RunningApi } from './api/index.ts';
 import type { Driver } from './drivers/driver.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { startOperator, type Operator } from './operator/index.ts';
@@ -15,6 +17,7 @@ export interface LocalUser extends Identity {
 }
 
 export interface LocalClusterOptions {
+  startApi: StartApi;
   /** Private (0700); gets the kubeconfig of each user. */
   folder: string;
   /** Where objects survive; undefined: in memory only. */
@@ -28,9 +31,11 @@ export interface LocalClusterOptions {
   machinesFolder: string;
   /** One line for the sandbox's own log. */
   log: (line: string) => void;
+  /** See `ApiOptions`. */
+  onFailure: (error: VmopError) => void;
 }
 
-/** A cluster on this machine: API and operator, in this process. */
+/** A cluster on this machine: API and operator, run by this process. */
 export interface LocalCluster {
   readonly api: RunningApi;
   /** With all rights. */
@@ -39,6 +44,8 @@ export interface LocalCluster {
   kubeconfigOf(file: string): string;
   /** See `Operator.stop`. */
   stop(machines: Parameters<Operator['stop']>[0]): Promise<void>;
+  /** After `onFailure`: ends what is left of the API, and leaves the machines to a later start. */
+  abandon(): Promise<void>;
 }
 
 const OPERATOR = 'operator.kubeconfig';
@@ -46,7 +53,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Rejects when the port is taken or the folder is unusable; nothing is left running then. */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const { folder, apiFolder, port, rules, driver, machinesFolder, log } = options;
+  const { folder, startApi, port, rules, driver, machinesFolder, log, onFailure } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const users = Object.entries<LocalUser>({
     ...options.users,
@@ -54,14 +61,15 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   }).map(([file, { token = newToken(), ...identity }]) => ({ file, token, identity }));
   let operator: Operator | undefined;
   const api = await startApi({
-    ...(apiFolder === undefined ? {} : { directory: apiFolder }),
-    ...(port === undefined ? {} : { port }),
+    directory: options.apiFolder,
+    port,
     tokens: Object.fromEntries(users.map(({ token, identity }) => [token, identity])),
     rules,
     podLog: async (namespace, name, query) => {
       const lines = operator?.logOf({ namespace, name })?.lines();
       return lines && podLogText(lines, query, new Date());
     },
+    onFailure,
   });
   let admin: Cluster | undefined;
   try {
@@ -88,6 +96,12 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       await running.operator.stop(machines);
       running.admin.close();
       await api.close();
+    },
+    async abandon() {
+      // First, so that what the operator still asks is refused at once.
+      await api.close();
+      running.admin.close();
+      await running.operator.stop({ detach: true });
     },
   };
 }

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { asInteger, asObject, asString, compact, parseJson } from '../cluster/parse.ts';
 import { VmopError } from '../errors.ts';
+import { API_NAMES, type ApiName } from './api-choice.ts';
 import { isErrno } from './lock.ts';
 import { writePrivate } from './private-file.ts';
 
@@ -12,7 +13,7 @@ export interface StateFolder {
   root: string;
   /** The person's kubeconfig. */
   kubeconfig: string;
-  /** The API's objects and certificate. */
+  /** The API's objects, certificates and logs. */
   api: string;
   /** The running daemon; there while it runs, and after it was killed. */
   daemon: string;
@@ -53,6 +54,8 @@ export async function createStateFolder(root: string): Promise<StateFolder> {
 }
 
 export interface SandboxSettings {
+  /** What its objects are in. */
+  api?: ApiName;
   /** The person's bearer token. */
   token?: string;
   /** The API's port: the same again, so that copies of the kubeconfig stay good. */
@@ -64,6 +67,8 @@ export interface SandboxSettings {
 export async function readSettings({ settings }: StateFolder): Promise<SandboxSettings> {
   const value = asObject(parseJson(await readFile(settings, 'utf8').catch(() => '')));
   return compact({
+    // Settings that name none are of a time when there was but one.
+    api: API_NAMES.find((name) => name === value['api']) ?? (value['token'] ? 'embedded' : undefined),
     token: asString(value['token']),
     port: asInteger(value['port']),
     machinesFolder: asString(value['machinesFolder']),

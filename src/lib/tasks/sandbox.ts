@@ -20,7 +20,7 @@ function sandboxText(info: SandboxInfo): string {
   const lines: [string, string | undefined][] = [
     ['Sandbox', info.running ? `running (process ${info.pid ?? '?'})` : 'not running'],
     ['Problem', info.problem],
-    ['API', info.url],
+    ['API', info.url && `${info.url} (${info.api ?? ''})`],
     ['Kubeconfig', info.running ? `${info.kubeconfig} (context ${info.context})` : undefined],
     ['Machines', driver && machineText(driver)],
     ['Guest', driver && guestText(driver)],
@@ -59,7 +59,7 @@ function stoppedText({ wasRunning, wasKilled, purged }: StoppedSandbox): string 
   return `${ended}${purged ? ', and its state is gone' : ''}\n`;
 }
 
-export type SandboxChoice = Pick<StartSandboxOptions, 'driver' | 'image'>;
+export type SandboxChoice = Pick<StartSandboxOptions, 'api' | 'driver' | 'image'>;
 
 /** `vmop sandbox start`. */
 export async function runSandboxStart(context: Context, choice: SandboxChoice): Promise<void> {

@@ -6,12 +6,17 @@ import { lastSeen } from './events.ts';
 /** A column of the table that `kubectl get` prints. */
 export interface Column {
   name: string;
-  type: 'string' | 'integer';
+  type: 'string' | 'integer' | 'date';
   format: '' | 'name';
   description: string;
   /** Above 0: only with `-o wide`. */
   priority: 0 | 1;
-  cell: (object: JsonObject, now: Date) => string | number;
+  cell: (object: JsonObject, now: Date) => string | number | null;
+}
+
+/** A column as a CustomResourceDefinition has it, too. */
+export interface CustomColumn extends Column {
+  jsonPath: string;
 }
 
 const NONE = '<none>';
@@ -44,9 +49,19 @@ function textAt(object: JsonObject, path: string): string {
     : '';
 }
 
-function conditionStatus(object: JsonObject, type: string): string {
-  const conditions = asArray(at(object, 'status.conditions')).map(asObject);
-  return asString(conditions.find((condition) => condition['type'] === type)?.['status']) ?? '';
+/** Unlike those of Kubernetes' own kinds, these cells are null where there is no value. */
+function customField(name: string, path: string, description: string, priority: 0 | 1 = 0): CustomColumn {
+  const cell: Column['cell'] = (object) => (at(object, path) === undefined ? null : textAt(object, path));
+  return { ...column(name, description, cell, priority), jsonPath: `.${path}` };
+}
+
+function conditionColumn(name: string, type: string, description: string, priority: 0 | 1 = 0): CustomColumn {
+  const cell: Column['cell'] = (object) => {
+    const conditions = asArray(at(object, 'status.conditions')).map(asObject);
+    return asString(conditions.find((condition) => condition['type'] === type)?.['status']) ?? null;
+  };
+  const jsonPath = `.status.conditions[?(@.type=="${type}")].status`;
+  return { ...column(name, description, cell, priority), jsonPath };
 }
 
 const name: Column = {
@@ -58,30 +73,34 @@ const age = column('Age', 'Time since the creation', (object, now) =>
   ageText(asString(at(object, 'metadata.creationTimestamp')), now),
 );
 
+const customAge: CustomColumn = { ...age, type: 'date', jsonPath: '.metadata.creationTimestamp' };
+
 function entries(object: JsonObject, ...fields: string[]): number {
   return fields.reduce((sum, name) => sum + Object.keys(asObject(object[name])).length, 0);
 }
 
-export const VM_COLUMNS: Column[] = [
-  name,
-  field('State', 'spec.vm.state', 'Wanted power state'),
-  column('Running', 'Whether the machine runs', (vm) => conditionStatus(vm, 'Running')),
-  field('Console User', 'status.consoleUser', 'Who opened the console last'),
-  field('Logged In', 'status.loggedInUser', 'Who is logged in on the guest'),
-  field('Pool', 'status.assignment.pool', 'The pool that the VM is assigned from', 1),
-  field('Assigned To', 'status.assignment.user', 'Whom the pool assigned the VM to', 1),
-  field('CPUs', 'status.cpus', 'CPUs at the moment', 1),
-  field('RAM', 'status.ram', 'Memory at the moment', 1),
-  column('Booted', 'Whether the guest is up', (vm) => conditionStatus(vm, 'Booted'), 1),
-  age,
+/** Beside the name. */
+const VM_CUSTOM_COLUMNS: CustomColumn[] = [
+  customField('State', 'spec.vm.state', 'Wanted power state'),
+  conditionColumn('Running', 'Running', 'Whether the machine runs'),
+  customField('Console User', 'status.consoleUser', 'Who opened the console last'),
+  customField('Logged In', 'status.loggedInUser', 'Who is logged in on the guest'),
+  customField('Pool', 'status.assignment.pool', 'The pool that the VM is assigned from', 1),
+  customField('Assigned To', 'status.assignment.user', 'Whom the pool assigned the VM to', 1),
+  customField('CPUs', 'status.cpus', 'CPUs at the moment', 1),
+  customField('RAM', 'status.ram', 'Memory at the moment', 1),
+  conditionColumn('Booted', 'Booted', 'Whether the guest is up', 1),
+  customAge,
 ];
 
-export const VM_POOL_COLUMNS: Column[] = [
-  name,
-  field('Retention', 'spec.retention', 'How long a VM stays assigned after its last use'),
-  field('Login', 'spec.loginOnAssignment', 'Whether the user is logged in on assignment'),
-  age,
+const VM_POOL_CUSTOM_COLUMNS: CustomColumn[] = [
+  customField('Retention', 'spec.retention', 'How long a VM stays assigned after its last use'),
+  customField('Login', 'spec.loginOnAssignment', 'Whether the user is logged in on assignment'),
+  customAge,
 ];
+
+export const VM_COLUMNS: Column[] = [name, ...VM_CUSTOM_COLUMNS];
+export const VM_POOL_COLUMNS: Column[] = [name, ...VM_POOL_CUSTOM_COLUMNS];
 
 export const NAMESPACE_COLUMNS: Column[] = [name, field('Status', 'status.phase', 'Phase'), age];
 

@@ -1,10 +1,11 @@
 import type { JsonObject } from '../../cluster/types.ts';
+import type { Column, CustomColumn } from './columns.ts';
 import { KINDS, type Kind } from './kinds.ts';
 import type { Schema } from './schema.ts';
 
 /**
  * The CustomResourceDefinitions of VM-Operator's kinds with just the checks and columns that the sandbox's own API has,
- * for running the sandbox on a real kube-apiserver.
+ * for a real kube-apiserver.
  */
 export function customResourceDefinitions(): JsonObject[] {
   return KINDS.filter(({ custom }) => custom).map(customResourceDefinition);
@@ -25,11 +26,20 @@ function customResourceDefinition({ group, version, plural, singular, kind, ...r
           served: true,
           storage: true,
           ...(rest.hasStatus ? { subresources: { status: {} } } : {}),
+          additionalPrinterColumns: rest.columns.filter(isCustomColumn).map(printerColumn),
           schema: { openAPIV3Schema: structuralSchema(rest.schema) },
         },
       ],
     },
   };
+}
+
+function isCustomColumn(column: Column): column is CustomColumn {
+  return 'jsonPath' in column;
+}
+
+function printerColumn({ name, type, description, priority, jsonPath }: CustomColumn): JsonObject {
+  return { name, type, description, priority, jsonPath };
 }
 
 function structuralSchema(schema: Schema): JsonObject {

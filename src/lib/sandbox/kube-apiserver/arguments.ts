@@ -43,6 +43,8 @@ export function apiserverArguments({ port }: ApiserverOptions): string[] {
     `--client-ca-file=${certFile(PKI.ca)}`,
     `--token-auth-file=${TOKEN_FILE}`,
     '--authorization-mode=RBAC',
+    // As runners are.
+    '--allow-privileged=true',
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${publicKeyFile(PKI.serviceAccounts)}`,
     `--service-account-signing-key-file=${keyFile(PKI.serviceAccounts)}`,

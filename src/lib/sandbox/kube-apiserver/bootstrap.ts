@@ -34,10 +34,12 @@ export async function fillCluster(
     ...(kubeletPort === undefined ? [] : [admin.apply(node, nodeObject())]),
   ]);
   if (kubeletPort !== undefined) await admin.apply(`${node}/status`, nodeStatus(kubeletPort));
-  const custom = KINDS.filter((kind) => kind.custom);
-  await Promise.all(
-    custom.map(({ group, version, plural }) => admin.waitFor(`/apis/${group}/${version}/${plural}`, signal)),
-  );
+  // Kinds are served a moment after their definition; kubectl looks at their schema, which comes last.
+  const served = KINDS.filter(({ custom }) => custom).flatMap(({ group, version, plural }) => [
+    `/apis/${group}/${version}/${plural}`,
+    `/openapi/v3/apis/${group}/${version}`,
+  ]);
+  await Promise.all([...new Set(served)].map((path) => admin.waitFor(path, signal)));
 }
 
 function namespace(name: string): JsonObject {

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Identity } from '../../cluster/types.ts';
 import { messageOf, VmopError } from '../../errors.ts';
-import type { PodLog, PolicyRule, RunningApi } from '../api/index.ts';
+import type { ApiOptions } from '../api-choice.ts';
+import type { RunningApi } from '../api/index.ts';
 import { writePrivate } from '../private-file.ts';
 import { Admin } from './admin.ts';
 import { apiserverArguments, etcdArguments, kubeletArguments, TOKEN_FILE } from './arguments.ts';
@@ -16,19 +17,8 @@ import { reapServers } from './processes.ts';
 import { ServerGroup } from './server-group.ts';
 import { tokenFile } from './token-file.ts';
 
-export interface KubeApiserverOptions {
+export interface KubeApiserverOptions extends ApiOptions {
   binaries: KubeBinaries;
-  /** Objects, certificates and logs survive here (0700); undefined: nothing survives. */
-  directory: string | undefined;
-  /** undefined: any free one. */
-  port: number | undefined;
-  /** Bearer token → user; at least one of them in `system:masters`. */
-  tokens: Record<string, Identity>;
-  /** Who may do what, beside what Kubernetes itself allows. */
-  rules: readonly PolicyRule[];
-  podLog: PodLog | undefined;
-  /** Told when one of its processes has ended by itself: it is of no use any more then. */
-  onFailure: (error: VmopError) => void;
 }
 
 export interface RunningKubeApiserver extends RunningApi {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asArray, asObject } from '../../../../src/lib/cluster/parse.ts';
+import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { pick, versionOf, type Reply } from './client.ts';
-import { GROUP, refused, succeeded, type Fixture } from './fixture.ts';
+import { GROUP, refused, succeeded, vm, type Fixture } from './fixture.ts';
 
 const TABLE = { headers: { Accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json' } };
 
@@ -136,4 +137,39 @@ export function listContract(fixture: Fixture): void {
     const vms = succeeded(await client.get(`/apis/${GROUP}/v1/vms`, TABLE));
     assert.equal(pick(vms, 'columnDefinitions.0.name'), 'Name');
   });
+
+  test('prints the columns of VMs and pools', async () => {
+    const { client, vms, pools } = fixture;
+    const status = { consoleUser: 'alice', cpus: 2 };
+    await fixture.create(vms, vm('columns'));
+    succeeded(await client.merge(`${vms}/columns/status`, { status }));
+    const table = succeeded(await client.get(`${vms}/columns`, TABLE));
+    const columns = asArray(table['columnDefinitions']).map(asObject);
+    assert.deepEqual(
+      columns.map(({ name, type, format, priority }) => [name, type, format, priority]),
+      [
+        ['Name', 'string', 'name', 0],
+        ['State', 'string', '', 0],
+        ['Running', 'string', '', 0],
+        ['Console User', 'string', '', 0],
+        ['Logged In', 'string', '', 0],
+        ['Pool', 'string', '', 1],
+        ['Assigned To', 'string', '', 1],
+        ['CPUs', 'string', '', 1],
+        ['RAM', 'string', '', 1],
+        ['Booted', 'string', '', 1],
+        ['Age', 'date', '', 0],
+      ],
+    );
+    const cells = asArray(pick(table, 'rows.0.cells'));
+    assert.match(String(cells.pop()), /^\d+s$/);
+    assert.deepEqual(cells, ['columns', 'Stopped', 'False', 'alice', null, null, null, '2', null, 'False']);
+    await fixture.create(pools, { ...pool('columns'), spec: { permissions: [] } });
+    const pooled = succeeded(await client.get(`${pools}/columns`, TABLE));
+    assert.deepEqual(asArray(pick(pooled, 'rows.0.cells')).slice(0, 3), ['columns', 'PT1h', 'false']);
+  });
+}
+
+function pool(name: string): JsonObject {
+  return { apiVersion: `${GROUP}/v1`, kind: 'VmPool', metadata: { name } };
 }
