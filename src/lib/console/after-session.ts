@@ -32,9 +32,15 @@ export function checkDisconnectAction(
 const LOOK_AGAIN_MS = 500;
 const LOGOUT_MS = 10_000;
 
+/** What became of the desktop, as a sentence; `done`: as it was asked for, or rightly left alone. */
+export interface DesktopReport {
+  done: boolean;
+  sentence: string;
+}
+
 /**
- * Deals with the desktop after a session, once it is clear that nobody has come back to it. Resolves to a sentence
- * about what was done, or why nothing was; undefined for `none`. Never rejects.
+ * Deals with the desktop after a session, once it is clear that nobody has come back to it; undefined for `none`.
+ * Never rejects.
  */
 export async function dealWithDesktop(
   afterwards: Cluster,
@@ -42,27 +48,31 @@ export async function dealWithDesktop(
   pool: VmPool | undefined,
   action: DisconnectAction,
   ended: EndedSession,
-): Promise<string | undefined> {
+): Promise<DesktopReport | undefined> {
+  const report = (done: boolean, sentence: string): DesktopReport => ({ done, sentence });
   if (action === 'none') return undefined;
-  if (action === 'lock') return `${vm.name} was not locked: ${NO_LOCK}`;
+  if (action === 'lock') return report(false, `${vm.name} was not locked: ${NO_LOCK}`);
   try {
     const { current, leave } = await settled(afterwards, vm, ended);
     if (current === undefined || leave !== undefined)
-      return `${vm.name} is left as it is: ${leave ?? 'gone'}`;
+      return report(true, `${vm.name} is left as it is: ${leave ?? 'gone'}`);
     if (action === 'stop') {
       await setPowerState(afterwards, current, 'Stopped');
-      return `${vm.name} was asked to stop, as its console is closed`;
+      return report(true, `${vm.name} was asked to stop, as its console is closed`);
     }
     if (current.spec.loggedInUser === undefined) {
-      return `nobody is logged out on ${vm.name}: no log-in was asked for through VM-Operator`;
+      return report(false, `nobody is logged out on ${vm.name}: no log-in was asked for through VM-Operator`);
     }
     const signal = AbortSignal.timeout(LOGOUT_MS);
     const wait = { timeoutMs: LOGOUT_MS, signal, onWarning: () => {} };
     await logIn(afterwards, current, pool, { user: undefined }, wait);
-    return `${current.spec.loggedInUser} was logged out on ${vm.name}, as its console is closed`;
+    return report(
+      true,
+      `${current.spec.loggedInUser} was logged out on ${vm.name}, as its console is closed`,
+    );
   } catch (error) {
     const reason = error instanceof VmopError || isStatus(error, 403) ? messageOf(error) : String(error);
-    return `${vm.name} could not be dealt with (${action}) after its console was closed: ${reason}`;
+    return report(false, `${vm.name}: ${action} failed after its console was closed: ${reason}`);
   }
 }
 

@@ -9,29 +9,38 @@ export interface SessionGuard {
   watchProcess(pid: number): void;
   /** Remove this folder; its name is one of `mkdtemp`. */
   watchFolder(folder: string): void;
+  /** There is a session, so that there is something to do after it. */
+  connected(): void;
   /** All is tidy: nothing is to be done. */
   dismiss(): void;
 }
 
 const SCRIPT = `
-processes= folders=
+processes= folders= connected=
 while IFS= read -r line; do
   case $line in
     'process '*) processes="$processes -\${line#process }" ;;
     'folder '*) folders="$folders \${line#folder }" ;;
+    connected) connected=yes ;;
     dismiss) exit 0 ;;
   esac
 done
 for one in $processes; do kill -TERM "$one"; done
 for one in $folders; do rm -rf -- "$one"; done
-[ $# -eq 0 ] || exec "$@"
+[ -z "$connected" ] || [ $# -eq 0 ] || exec "$@"
 `;
 
-const NO_GUARD: SessionGuard = { watchProcess: () => {}, watchFolder: () => {}, dismiss: () => {} };
+const nothing = (): void => {};
+const NO_GUARD: SessionGuard = {
+  watchProcess: nothing,
+  watchFolder: nothing,
+  connected: nothing,
+  dismiss: nothing,
+};
 
 /**
- * Starts the guard; on Windows, and where there is no shell, there is none. `command` is run last, with this process's
- * environment.
+ * Starts the guard; on Windows, and where there is no shell, there is none. `command` is run last, after a session, with
+ * this process's environment.
  */
 export function startGuard(command: readonly string[]): SessionGuard {
   if (process.platform === 'win32') return NO_GUARD;
@@ -60,6 +69,10 @@ class ShellGuard implements SessionGuard {
 
   watchFolder(folder: string): void {
     if (/^[\w./-]+$/.test(folder)) this.#tell(`folder ${folder}`);
+  }
+
+  connected(): void {
+    this.#tell('connected');
   }
 
   dismiss(): void {

@@ -7,6 +7,8 @@ import type { TunnelChoice } from './route.ts';
 export interface ConsoleHooks {
   /** What is done now. */
   onStep: (text: string) => void;
+  /** What was done and stays done; not shown when quiet. */
+  onNote: (text: string) => void;
   /** What the person should know though it stops nothing. */
   onWarning: (text: string) => void;
   /** Only with `-v`. */

@@ -24,6 +24,8 @@ export interface SessionsOptions {
   onDisconnect: DisconnectAction;
   /** Told of each console that is about to be shown. */
   onPrepared?: ((prepared: PreparedConsole) => void) | undefined;
+  /** Told of each session, once the password was accepted. */
+  onConnected?: (() => void) | undefined;
 }
 
 /** The last session, and what it was shown from. */
@@ -60,8 +62,8 @@ export async function runSessions(
       const { outcome: end, connection } = outcome.session;
       if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
       const ended = { outcome: end.kind, connection };
-      const done = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
-      if (done !== undefined) hooks.onWarning(done);
+      const report = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
+      if (report) (report.done ? hooks.onNote : hooks.onWarning)(report.sentence);
     }
   }
 }
@@ -69,10 +71,11 @@ export async function runSessions(
 async function openUntilOver(
   cluster: Cluster,
   first: Vm,
-  { request, presentation, detach, reconnect, onPrepared }: SessionsOptions,
+  options: SessionsOptions,
   hooks: ConsoleHooks,
   onSession: (outcome: ConsoleOutcome) => void,
 ): Promise<ConsoleOutcome> {
+  const { request, presentation, reconnect } = options;
   const { signal } = request;
   let vm = first;
   let everConnected = false;
@@ -82,8 +85,8 @@ async function openUntilOver(
     let outcome: ConsoleOutcome | undefined;
     try {
       const prepared = await prepareConsole(cluster, vm, request, hooks);
-      onPrepared?.(prepared);
-      const session = await showConsole(cluster, prepared, presentation, { request, detach }, hooks);
+      options.onPrepared?.(prepared);
+      const session = await showConsole(cluster, prepared, presentation, options, hooks);
       outcome = { prepared, session };
       onSession(outcome);
       if (session.connected) {

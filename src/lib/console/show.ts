@@ -23,6 +23,8 @@ export interface ShowOptions {
   request: ConsoleRequest;
   /** Leave the viewer alone once it is connected. */
   detach: boolean;
+  /** Told once the password was accepted. */
+  onConnected?: (() => void) | undefined;
 }
 
 /** A console session that was followed to its end, or until it was left alone. */
@@ -43,7 +45,7 @@ export async function showConsole(
   cluster: Cluster,
   prepared: PreparedConsole,
   presentation: Presentation,
-  { request, detach }: ShowOptions,
+  { request, detach, onConnected }: ShowOptions,
   hooks: ConsoleHooks,
 ): Promise<ConsoleSession> {
   const { vm, password } = prepared;
@@ -89,6 +91,7 @@ export async function showConsole(
       launch: (onEvent) => presentation.start(prepared, onEvent),
       onProgress: (progress) => {
         if (progress === 'channelsUp') return endPassword();
+        onConnected?.();
         hooks.onStep(`connected to ${vm.name}; close the viewer to end`);
         if (follow !== undefined) loggingIn = logIn(follow);
       },

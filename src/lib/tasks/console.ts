@@ -4,7 +4,7 @@ import { compact } from '../cluster/parse.ts';
 import type { Given } from '../console/address.ts';
 import { checkDisconnectAction, dealWithDesktop } from '../console/after-session.ts';
 import { connectionFile } from '../console/connection-file.ts';
-import { disconnectAction, type DisconnectAction } from '../console/disconnect.ts';
+import { disconnectAction, isDisconnectAction, type DisconnectAction } from '../console/disconnect.ts';
 import type { EndpointOverrides } from '../console/endpoint.ts';
 import { startGuard, type SessionGuard } from '../console/guard.ts';
 import { sessionError, sessionSentence } from '../console/open-report.ts';
@@ -23,7 +23,7 @@ import { formatTime } from '../output/plain.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { permissionsOn } from '../vm/permissions.ts';
-import type { Vm, VmPool } from '../vm/types.ts';
+import type { Vm } from '../vm/types.ts';
 import { vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
 import { parseGuestUser } from './login.ts';
@@ -102,7 +102,8 @@ export async function runConsole(
   if (others.length > 0 || many) {
     throw new VmopError('usage', 'one console at a time', { hint: '--check takes any number of VMs' });
   }
-  if (flags['after-session'] !== undefined) return finishKilledSession(context, flags);
+  const after = flags['after-session'];
+  if (after !== undefined) return finishKilledSession(context, after);
   // Whatever can be wrong on this side is found before the cluster is asked.
   const command = await readCommand(context, flags);
   const { terminal } = context;
@@ -113,6 +114,7 @@ export async function runConsole(
       clock.step(text);
       progress.step(text);
     },
+    onNote: (text) => terminal.info(text),
     onWarning: (text) => terminal.warn(text),
     onDetail: (text) => terminal.detail(text),
   };
@@ -264,6 +266,7 @@ async function openConsole(
       detach,
       reconnect: flags.reconnect === true,
       onDisconnect,
+      onConnected: () => guard?.connected(),
       onPrepared: (prepared: PreparedConsole) => (shown.prepared = prepared),
     };
     const { prepared, session } = await runSessions(context.cluster, vm, options, hooks);
@@ -350,16 +353,19 @@ function chosenAction(
 /** What is run when vmop itself is killed in the middle of a session: the same command line, for what is left of it. */
 function afterKill({ runtime: { again } }: Context, vm: Vm, action: DisconnectAction): string[] {
   if (again === undefined || action === 'none' || action === 'lock') return [];
-  return [...again, '--on-disconnect', action, '--after-session', `${vm.namespace}/${vm.name}`];
+  return [...again, '--after-session', `${action} ${vm.namespace}/${vm.name}`];
 }
 
-async function finishKilledSession(context: Context, flags: ConsoleFlags): Promise<void> {
+/** `after`: what `afterKill` wrote. */
+async function finishKilledSession(context: Context, after: string): Promise<void> {
+  const [action, name] = after.split(' ');
+  if (!isDisconnectAction(action)) throw new VmopError('usage', '--after-session is for vmop itself');
   const { cluster } = context;
-  const vm = await resolveVm(context, flags['after-session']);
-  const pool: VmPool | undefined = await governingPool(cluster, vm);
+  const vm = await resolveVm(context, name);
+  const pool = await governingPool(cluster, vm);
   const ended = { outcome: 'interrupted' as const, connection: connectionOf(vm) };
-  const done = await dealWithDesktop(cluster, vm, pool, flags['on-disconnect'] ?? 'none', ended);
-  if (done !== undefined) context.terminal.info(done);
+  const report = await dealWithDesktop(cluster, vm, pool, action, ended);
+  if (report) context.terminal.info(report.sentence);
 }
 
 function lookOf(vm: Vm, flags: ConsoleFlags): { title: string; fullScreen: boolean } {

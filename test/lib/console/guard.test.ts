@@ -42,12 +42,25 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
+const guards = (): string => spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout;
+
 test('after kill -9 the viewer with all that it started, the folder, and then the command', async (t) => {
-  const { child, folder, everythingGone } = await guarded(t, 'setInterval(() => {}, 1000);');
+  const { child, folder, everythingGone } = await guarded(
+    t,
+    'guard.connected(); setInterval(() => {}, 1000);',
+  );
   child.kill('SIGKILL');
   await everythingGone;
   await until(() => existsSync(`${folder}.touched`), 'the command was run');
   assert.equal(existsSync(folder), false);
+});
+
+test('without a session there is nothing to do after it', async (t) => {
+  const { child, folder, everythingGone } = await guarded(t, 'setInterval(() => {}, 1000);');
+  child.kill('SIGKILL');
+  await everythingGone;
+  await until(() => !existsSync(folder) && !guards().includes(folder), 'the guard has ended');
+  assert.equal(existsSync(`${folder}.touched`), false);
 });
 
 test('dismissed, it does nothing', async (t) => {
@@ -55,7 +68,6 @@ test('dismissed, it does nothing', async (t) => {
     "guard.dismiss(); process.kill(-viewer.pid, 'SIGTERM'); viewer.on('exit', () => process.exit(0));";
   const { folder, everythingGone } = await guarded(t, `setImmediate(() => { ${end} });`);
   await everythingGone;
-  const guards = (): string => spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout;
   await until(() => !guards().includes(`${folder}.touched`), 'the guard has ended');
   assert.equal(existsSync(folder), true);
   assert.equal(existsSync(`${folder}.touched`), false);

@@ -1,4 +1,4 @@
-import { finished, pipeline, type Duplex, type Transform } from 'node:stream';
+import { pipeline, type Duplex, type Transform } from 'node:stream';
 
 /**
  * Joins the two halves of a linked channel until both are over, each direction ending on its own, at the pace of the
@@ -10,15 +10,14 @@ export async function joinHalves(
   toViewer?: Transform,
 ): Promise<'viewer' | 'server'> {
   const { promise, resolve } = Promise.withResolvers<'viewer' | 'server'>();
-  const unwatch = [
-    finished(viewer, { writable: false }, () => resolve('viewer')),
-    finished(server, { writable: false }, () => resolve('server')),
-  ];
+  const onViewer = (): void => resolve('viewer');
+  const onServer = (): void => resolve('server');
+  viewer.once('end', onViewer).once('close', onViewer);
+  server.once('end', onServer).once('close', onServer);
   await Promise.all([
     flow([viewer, server]),
     flow(toViewer === undefined ? [server, viewer] : [server, toViewer, viewer]),
   ]);
-  for (const stop of unwatch) stop();
   return await promise;
 }
 
