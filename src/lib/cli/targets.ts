@@ -4,6 +4,7 @@ import { VmopError } from '../errors.ts';
 import { refKey } from '../vm/follow.ts';
 import { VMS } from '../vm/parse.ts';
 import { inScope, permissionsOn, poolOf } from '../vm/permissions.ts';
+import { parseRbacRefusal } from '../vm/refusal.ts';
 import { phaseOf } from '../vm/state.ts';
 import type { Permission, Vm } from '../vm/types.ts';
 import type { Context } from './context.ts';
@@ -87,6 +88,8 @@ async function getTarget(context: Context, ref: ObjectRef): Promise<Target> {
       const message = `there is no VM "${ref.name}" in namespace "${ref.namespace}"`;
       return { ref, error: new VmopError('notFound', message, { hint, vm: ref.name, cause: error }) };
     }
+    const refusal = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
+    if (refusal) return { ref, error: unreadable(ref, refusal.user, error) };
     if (error instanceof VmopError && error.code !== 'unreachable') {
       return {
         ref,
@@ -95,6 +98,16 @@ async function getTarget(context: Context, ref: ObjectRef): Promise<Target> {
     }
     throw error;
   }
+}
+
+function unreadable({ namespace, name }: ObjectRef, user: string, cause: unknown): VmopError {
+  return new VmopError('forbidden', `${user} may not read VM "${name}" in namespace "${namespace}"`, {
+    hint:
+      `vmop list -n ${namespace} shows what is yours; an administrator of the namespace can give a permission: ` +
+      'vmop permissions grant, then vmop access apply',
+    vm: name,
+    cause,
+  });
 }
 
 async function selectVms(context: Context, flags: TargetFlags, permission: Permission): Promise<Target[]> {
