@@ -1,80 +1,13 @@
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { duplexPair, type Duplex } from 'node:stream';
-import { test, type TestContext } from 'node:test';
-import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/console/bridge/index.ts';
+import { test } from 'node:test';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
-import { endpointDial, type Dial } from '../../../../src/lib/console/dial.ts';
 import { HungUp, readExactly } from '../../../../src/lib/console/read-exactly.ts';
-import {
-  reply,
-  SERVER_CAPABILITIES,
-  startFakeServer,
-  type FakeServer,
-  type FakeServerOptions,
-} from './spice-server.ts';
-import { linkAsViewer, PATIENCE_MS, viewerMessage } from './spice-viewer.ts';
-
-const given = <T>(value: T) => ({ value, source: 'test' });
-const patience = (): AbortSignal => AbortSignal.timeout(PATIENCE_MS);
-
-interface Setup {
-  server: FakeServer;
-  bridge: Bridge;
-  events: BridgeEvent[];
-  /** Resolves to the first event of this type, also one that came before. */
-  event(type: BridgeEvent['type']): Promise<BridgeEvent>;
-  viewer(): Duplex;
-  /** How often the bridge was given a password, and which one it said was refused. */
-  asked: (string | undefined)[];
-}
-
-async function setUp(
-  t: TestContext,
-  server: Partial<FakeServerOptions> = {},
-  options: { password?: (refused?: string) => Promise<string | undefined>; dial?: Dial } = {},
-): Promise<Setup> {
-  const fake = await startFakeServer({ passwords: () => ['real'], ...server });
-  const events: BridgeEvent[] = [];
-  const emitter = new EventEmitter();
-  const asked: (string | undefined)[] = [];
-  const bridge = await startBridge({
-    dial: options.dial ?? endpointDial({ host: given('127.0.0.1'), port: given(fake.port) }),
-    password: async (refused) => {
-      asked.push(refused);
-      return options.password ? await options.password(refused) : 'real';
-    },
-    onEvent: (event) => {
-      events.push(event);
-      emitter.emit('event', event);
-    },
-  });
-  t.after(async () => {
-    await bridge.close();
-    await fake.idle();
-    await fake.close();
-  });
-  return {
-    server: fake,
-    bridge,
-    events,
-    asked,
-    event: async (type) => {
-      for (;;) {
-        const found = events.find((event) => event.type === type);
-        if (found) return found;
-        await once(emitter, 'event', { signal: patience() });
-      }
-    },
-    viewer: () => {
-      const [mine, theirs] = duplexPair();
-      bridge.accept(theirs);
-      return mine;
-    },
-  };
-}
+import { patience, setUp } from './setup.ts';
+import { reply, SERVER_CAPABILITIES } from './spice-server.ts';
+import { linkAsViewer, viewerMessage } from './spice-viewer.ts';
 
 test('a channel is linked: everything passes verbatim but key, ticket and SASL', async (t) => {
   const { server, bridge, viewer, events, asked } = await setUp(t);

@@ -72,13 +72,17 @@ export async function startFakeServer(options: FakeServerOptions): Promise<FakeS
   };
 }
 
-async function talk(stream: Duplex, messages: Buffer[], options: FakeServerOptions): Promise<void> {
+/** The server's side of one connection. */
+export async function talk(stream: Duplex, messages: Buffer[], options: FakeServerOptions): Promise<void> {
   const { capabilities = SERVER_CAPABILITIES, linkError = 0, silentAt } = options;
   const header = await readExactly(stream, 16, FOREVER);
   const body = await readExactly(stream, header.readUInt32LE(12), FOREVER);
   const message = Buffer.concat([header, body]);
   messages.push(message);
-  if (silentAt === 'reply') return;
+  if (silentAt === 'reply') {
+    hearOut(stream);
+    return;
+  }
   stream.write(reply(linkError, capabilities));
   if (linkError !== 0) {
     stream.end();
@@ -89,7 +93,10 @@ async function talk(stream: Duplex, messages: Buffer[], options: FakeServerOptio
     assert.equal((await readExactly(stream, 4, FOREVER)).readUInt32LE(), 1);
   }
   const ticket = await readExactly(stream, 128, FOREVER);
-  if (silentAt === 'result') return;
+  if (silentAt === 'result') {
+    hearOut(stream);
+    return;
+  }
   const taken = options.passwords().includes(decrypted(ticket));
   const result = Buffer.alloc(4);
   result.writeUInt32LE(taken ? 0 : 7);
@@ -100,6 +107,11 @@ async function talk(stream: Duplex, messages: Buffer[], options: FakeServerOptio
   }
   const { onLinked = (linked: Duplex) => linked.pipe(linked) } = options;
   onLinked(stream, message);
+}
+
+/** Says nothing until the other side has ended. */
+export function hearOut(stream: Duplex): void {
+  stream.resume().on('end', () => stream.end());
 }
 
 function decrypted(ticket: Buffer): string {
