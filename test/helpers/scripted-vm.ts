@@ -8,6 +8,8 @@ import {
 import { passwordPatch, type PasswordChange } from '../../src/lib/console/secret/password.ts';
 import { RUNNER_PODS } from '../../src/lib/console/runner-pod.ts';
 import type { LogLine } from '../../src/lib/sandbox/operator/index.ts';
+import { asObject } from '../../src/lib/cluster/parse.ts';
+import { EVENTS } from '../../src/lib/vm/events.ts';
 import { followVm } from '../../src/lib/vm/follow.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
 import { CONDITIONS, type ConditionType, type Vm } from '../../src/lib/vm/types.ts';
@@ -30,6 +32,15 @@ const PATIENCE_MS = 30_000;
 const STOPPED = { status: 'False', reason: 'VmStopped', message: 'The VM is not running' } as const;
 
 const RAW: Resource<KubeObject> = { ...VMS, parse: (object) => object };
+
+const CONFIG_MAPS: Resource<KubeObject> = {
+  group: '',
+  version: 'v1',
+  plural: 'configmaps',
+  kind: 'ConfigMap',
+  namespaced: true,
+  parse: (object) => object,
+};
 
 /** One VM whose manager, runner and guest are played by a test: each method writes what one of them was seen to write. */
 export class ScriptedVm {
@@ -128,6 +139,47 @@ export class ScriptedVm {
     if (addresses.length > 0) {
       await this.#admin.patch(RUNNER_PODS, this.ref, { type: 'merge', body }, { subresource: 'status' });
     }
+  }
+
+  /** Manager: the runner's configuration. */
+  async configMap(text: string): Promise<void> {
+    const metadata = { name: this.name, labels: this.#labels('vm-runner') };
+    await this.#admin.create(CONFIG_MAPS, NAMESPACE, { metadata, data: { 'config.yaml': text } });
+  }
+
+  async configText(): Promise<unknown> {
+    const { data } = await this.#admin.get(CONFIG_MAPS, this.ref);
+    return asObject(data)['config.yaml'];
+  }
+
+  async podAnnotations(): Promise<Record<string, string>> {
+    return (
+      (await this.#admin.get({ ...RUNNER_PODS, parse: ({ metadata }) => metadata }, this.ref)).annotations ??
+      {}
+    );
+  }
+
+  /** Runner: an event, whose whole text may be its reason. */
+  async event(action: string, reason: string): Promise<void> {
+    await this.#admin.create(EVENTS, NAMESPACE, {
+      metadata: { generateName: `${this.name}-` },
+      regarding: { kind: 'VirtualMachine', namespace: NAMESPACE, name: this.name },
+      eventTime: new Date().toISOString().replace('Z', '000Z'),
+      reportingController: 'vmoperator.jdrupes.org/vm-runner',
+      reportingInstance: this.name,
+      type: 'Normal',
+      action,
+      reason,
+    });
+  }
+
+  /** Somebody deletes the VM: the object goes at once, the pod later. */
+  async delete(): Promise<void> {
+    await this.#admin.delete(VMS, this.ref);
+  }
+
+  async deleteSecret(): Promise<void> {
+    await this.#admin.delete(DISPLAY_SECRETS, await this.secretNow());
   }
 
   #labels(component: string): JsonObject {

@@ -210,7 +210,7 @@ function noPasswordError(vm: Vm, { reason }: NoPassword): VmopError {
     );
   }
   return new VmopError('notFound', `${vm.name} has no display Secret`, {
-    hint: `VM-Operator makes one when the VM starts; it looks for the labels ${displaySecretSelector(vm.name)}`,
+    hint: `VM-Operator makes one when the VM starts or is changed; it looks for the labels ${displaySecretSelector(vm.name)}`,
     vm: vm.name,
   });
 }

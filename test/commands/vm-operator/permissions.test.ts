@@ -97,6 +97,9 @@ copes(
     const star = await suite.operator.vm('pool-take');
     await star.status({ assignment: { pool: 'star', user: 'alice' } });
     assert.deepEqual(await may('alice', 'pool-take'), [...PERMISSIONS]);
+    await suite.operator.pool('takers', { permissions: [{ user: 'alice', may: ['takeConsole', 'stop'] }] });
+    await star.status({ assignment: { pool: 'takers' } });
+    assert.deepEqual(await may('alice', 'pool-take'), ['stop']);
     const byDefault = await suite.operator.vm('pool-default');
     await byDefault.status({ assignment: { pool: 'default', user: 'alice' } });
     assert.deepEqual(await may('alice', 'pool-default'), ['accessConsole']);

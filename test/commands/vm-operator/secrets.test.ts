@@ -228,3 +228,17 @@ copes(
     assert.doesNotMatch((await run('secret rotate desk --no-wait')).stderr, /warning/);
   },
 );
+
+copes(
+  'A Secret that is deleted while its VM runs comes back, locked, with the next change of the VM',
+  'until then rotate is 3 and says so; console goes without',
+  async () => {
+    const vm = await runningVm('dropped');
+    await vm.deleteSecret();
+    const { code, stderr } = await run('secret rotate dropped');
+    assert.equal(code, 3);
+    assert.match(stderr, /VM-Operator makes one when the VM starts or is changed/);
+    await vm.secret();
+    assert.equal((await run('secret rotate dropped --no-wait')).code, 0);
+  },
+);

@@ -201,3 +201,31 @@ copes(
     assert.match(stderr, /^error: VM anew was deleted meanwhile/m);
   },
 );
+
+copes(
+  'The reset counter stands in the runner’s ConfigMap, and any change of the spec rewrites it',
+  'reset reads it, adds one, and touches the pod so that the kubelet hands it on; without a runner it is 8',
+  async () => {
+    const vm = await runningVm('pressed');
+    assert.equal((await run('reset pressed')).code, 8);
+    await vm.pod('10.0.0.1');
+    await vm.configMap('"/Runner":\n  "vm":\n    "maximumCpus": 4\n  "resetCounter": 3\n');
+    const { code, stdout } = await run('reset pressed');
+    assert.equal(code, 0);
+    assert.match(stdout, /was asked to reset; VM-Operator does not report when it has/);
+    assert.equal(await vm.configText(), '"/Runner":\n  "vm":\n    "maximumCpus": 4\n  "resetCounter": 4\n');
+    assert.match((await vm.podAnnotations())['vmrunner.jdrupes.org/cmVersion'] ?? '', /^vmop-/);
+  },
+);
+
+copes('A deleted VM goes at once, its pod later', 'who waits for its start or its end gets 3', async (t) => {
+  const vm = await runningVm('deleted');
+  const { url, until } = await suite.proxy(t, {});
+  const stopping = start(`stop deleted --server ${url}`);
+  await until((request) => request.includes('watch=true'));
+  await vm.terminating();
+  await vm.delete();
+  const { code, stderr } = await stopping.ended;
+  assert.equal(code, 3);
+  assert.match(stderr, /VM deleted was deleted meanwhile/);
+});

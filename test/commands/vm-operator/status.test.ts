@@ -267,3 +267,15 @@ copes(
     assert.equal((await stopping.ended).code, 0);
   },
 );
+
+copes(
+  'An event of a console connection has its text in the reason, and no note',
+  'show tells it as it is',
+  async () => {
+    const vm = await suite.operator.vm('eventful');
+    await vm.event('StatusUpdate', 'VmStarted');
+    await vm.event('ConsoleConnectionUpdate', 'Connection from 127.0.0.1');
+    const { stdout } = await run('show eventful');
+    assert.match(stdout, /^Events: +\S+Z {2}VmStarted\n +\S+Z {2}Connection from 127\.0\.0\.1$/m);
+  },
+);
