@@ -1,4 +1,10 @@
-import { loadKubeconfig, openCluster, type Cluster, type Kubeconfig } from '../cluster/index.ts';
+import {
+  credentialsFingerprint,
+  loadKubeconfig,
+  openCluster,
+  type Cluster,
+  type Kubeconfig,
+} from '../cluster/index.ts';
 import { VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
 import type { Terminal } from '../io/terminal.ts';
@@ -103,10 +109,7 @@ export class Context {
   }
 
   async #askSubject(namespace: string | undefined): Promise<Subject> {
-    const [standing, settings] = await Promise.all([
-      rememberedStanding(this.runtime, this.cluster, this.#credentials(), namespace),
-      this.settings,
-    ]);
+    const [standing, settings] = await Promise.all([this.#rememberedStanding(namespace), this.settings]);
     return subjectOf(standing, settings, this.#parts.options['user-name']);
   }
 
@@ -141,11 +144,11 @@ export class Context {
     return this.#kubeconfig;
   }
 
-  /** What the remembered standing depends on besides the server: whoever the kubeconfig and the flags make me. */
-  #credentials(): string {
-    const { options } = this.#parts;
-    const user = this.#loadKubeconfig().config.getCurrentUser();
-    return JSON.stringify([user, options.as ?? null, options['as-group'] ?? []]);
+  /** Of whoever the kubeconfig, its files and the flags make me. */
+  async #rememberedStanding(namespace: string | undefined): Promise<Standing> {
+    const { as = null, 'as-group': groups = [] } = this.#parts.options;
+    const user = await credentialsFingerprint(this.#loadKubeconfig());
+    return rememberedStanding(this.runtime, this.cluster, JSON.stringify([user, as, groups]), namespace);
   }
 }
 

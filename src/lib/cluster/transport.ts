@@ -170,7 +170,8 @@ export class Transport {
         // A watch whose server vanished without a word is noticed by the kernel.
         socket.setKeepAlive(true, 15_000);
       });
-      outgoing.end(body);
+      // Node would send the headers before a text as UTF-8, too: what is in them would be encoded twice.
+      outgoing.end(body === undefined ? undefined : Buffer.from(body));
     });
   }
 

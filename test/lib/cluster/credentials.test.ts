@@ -138,10 +138,14 @@ describe('impersonation', () => {
       options: { impersonate: { user: 'jürgen 名', groups: ['a', 'b'] } },
     });
     await cluster.get(CONFIG_MAPS, ref);
-    const [request] = server.requests;
-    const user = String(request?.headers['impersonate-user']);
-    assert.equal(Buffer.from(user, 'latin1').toString('utf8'), 'jürgen 名');
-    assert.equal(request?.headers['impersonate-group'], 'a, b');
+    // With a body.
+    await cluster.self();
+    assert.equal(server.requests.length, 2);
+    for (const { headers } of server.requests) {
+      const user = String(headers['impersonate-user']);
+      assert.equal(Buffer.from(user, 'latin1').toString('utf8'), 'jürgen 名');
+      assert.equal(headers['impersonate-group'], 'a, b');
+    }
   });
 
   test('all that the kubeconfig has', async (t) => {

@@ -3,7 +3,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
-import { loadKubeconfig, type KubeconfigSource } from '../../../src/lib/cluster/index.ts';
+import {
+  credentialsFingerprint,
+  loadKubeconfig,
+  type KubeconfigSource,
+} from '../../../src/lib/cluster/index.ts';
 import { VmopError, type ErrorCode } from '../../../src/lib/errors.ts';
 import { temporaryFolder } from './fixture.ts';
 
@@ -127,6 +131,30 @@ describe('in a pod', () => {
     });
     assert.throws(() => loadKubeconfig({ env: {}, serviceAccount: '/nowhere' }), /no cluster is configured/);
   });
+});
+
+test('the fingerprint of credentials changes with a token file, a certificate file and the user', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = path.join(folder, 'config');
+  const put = async (user: object, files: Record<string, string>): Promise<string> => {
+    await writeFile(file, configText({ a: { user } }, 'a'));
+    for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text);
+    return credentialsFingerprint(loadKubeconfig({ env: {}, file }));
+  };
+  const tokenFile = { tokenFile: 'token' };
+  const certificate = { 'client-certificate': 'me.crt', 'client-key': 'me.key' };
+  const prints = [
+    await put(tokenFile, {}),
+    await put(tokenFile, { token: 'one' }),
+    await put(tokenFile, { token: 'two' }),
+    await put(certificate, {}),
+    await put(certificate, { 'me.crt': 'one' }),
+    await put({ token: 'one' }, {}),
+    await put({ token: 'one', as: 'bob' }, {}),
+    await put({ token: 'one', as: 'bob', 'as-groups': ['g'] }, {}),
+  ];
+  assert.equal(new Set(prints).size, prints.length);
+  assert.equal(await put(tokenFile, { token: 'one' }), prints[1]);
 });
 
 describe('what cannot be used', () => {
