@@ -3,6 +3,7 @@ import { request as httpsRequest, createServer, type RequestOptions } from 'node
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Cluster, JsonObject, KubeObject, Resource } from '../../../src/lib/cluster/types.ts';
+import { NODE_NAME } from '../../../src/lib/sandbox/operator/objects.ts';
 import { testCertificate } from './scripted-server.ts';
 import type { Owner } from './fixture.ts';
 
@@ -20,7 +21,7 @@ const PODS: Resource<KubeObject> = {
 export async function createPod(
   cluster: Cluster,
   name: string,
-  { node = 'node', phase = 'Running' }: { node?: string; phase?: string } = {},
+  { node = NODE_NAME, phase = 'Running' }: { node?: string; phase?: string } = {},
 ): Promise<void> {
   const containers = [{ name: 'qemu', image: 'runner' }];
   const spec: JsonObject = { hostNetwork: true, containers, ...(node === '' ? {} : { nodeName: node }) };

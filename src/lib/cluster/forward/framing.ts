@@ -1,7 +1,7 @@
 import { VmopError } from '../../errors.ts';
 import {
   CONTROL,
-  dataFrame,
+  dataHeader,
   finFrame,
   FrameReader,
   pingFrame,
@@ -24,10 +24,12 @@ export interface FramingHandlers {
 export interface Framing {
   /** Sent first, where there is something to send. */
   readonly opening: Buffer | undefined;
-  /** Takes one message. Throws `unreachable` for what cannot be understood. */
-  receive(message: Buffer): void;
-  /** A message of these bytes, which are not kept. */
-  encode(bytes: Buffer): Buffer;
+  /** Takes a piece of a message; `first`: one begins with it. Throws `unreachable` for what cannot be understood. */
+  receive(bytes: Buffer, first: boolean): void;
+  /** What a message begins with whose data have this length. */
+  prefix(length: number): Buffer;
+  /** The WebSocket is closed, as the server wanted: whether that is how this framing says that the port has ended. */
+  closed(): boolean;
   /** The message that says that no more comes; undefined where it cannot be said. */
   readonly end: Buffer | undefined;
   /** A message that the node answers; undefined: there is only the WebSocket's own ping. */
@@ -77,12 +79,16 @@ class SpdyFraming implements Framing {
     });
   }
 
-  receive(message: Buffer): void {
-    this.#reader.read(message);
+  receive(bytes: Buffer): void {
+    this.#reader.read(bytes);
   }
 
-  encode(bytes: Buffer): Buffer {
-    return dataFrame(DATA_STREAM, bytes);
+  prefix(length: number): Buffer {
+    return dataHeader(DATA_STREAM, length);
+  }
+
+  closed(): boolean {
+    return false;
   }
 
   ping(): Buffer {
@@ -127,7 +133,7 @@ class SpdyFraming implements Framing {
 }
 
 const DATA_CHANNEL = 0;
-const ERROR_CHANNEL = 1;
+const DATA_PREFIX = Buffer.from([DATA_CHANNEL]);
 /** The first message of each channel names its port. */
 const PORT_BYTES = 2;
 
@@ -136,39 +142,44 @@ class ChannelFraming implements Framing {
   readonly opening = undefined;
   readonly end = undefined;
   readonly #handlers: FramingHandlers;
-  readonly #introduced = new Set<number>();
+  #channel: number | undefined;
+  /** Bytes that have come, by channel, of those that name the port. */
+  readonly #introduced = [0, 0];
+  #errorText = '';
 
   constructor(handlers: FramingHandlers) {
     this.#handlers = handlers;
   }
 
-  receive(message: Buffer): void {
-    const channel = message[0];
-    if (channel !== DATA_CHANNEL && channel !== ERROR_CHANNEL) {
+  receive(bytes: Buffer, first: boolean): void {
+    if (first) this.#channel = bytes[0];
+    let rest = first ? bytes.subarray(1) : bytes;
+    const introduced = this.#introduced[this.#channel ?? -1];
+    if (this.#channel === undefined || introduced === undefined) {
       throw new VmopError(
         'unreachable',
         'the answer is no port-forward: a proxy between may have changed it',
       );
     }
-    const bytes = message.subarray(1);
-    if (!this.#introduced.has(channel)) {
-      if (bytes.length !== PORT_BYTES) {
-        throw new VmopError('unreachable', 'the answer is no port-forward: it does not begin with the port');
-      }
-      this.#introduced.add(channel);
-      if (this.#introduced.size === 2) this.#handlers.opened();
-    } else if (channel === DATA_CHANNEL) {
-      if (bytes.length > 0) this.#handlers.data(bytes);
-    } else {
-      this.#handlers.failed(bytes.toString('utf8'));
+    if (introduced < PORT_BYTES) {
+      const skipped = Math.min(PORT_BYTES - introduced, rest.length);
+      this.#introduced[this.#channel] = introduced + skipped;
+      rest = rest.subarray(skipped);
+      if (skipped > 0 && this.#introduced.every((count) => count === PORT_BYTES)) this.#handlers.opened();
     }
+    if (rest.length === 0) return;
+    if (this.#channel === DATA_CHANNEL) this.#handlers.data(rest);
+    else if (this.#errorText.length < MAX_ERROR_TEXT) this.#errorText += rest.toString('utf8');
   }
 
-  encode(bytes: Buffer): Buffer {
-    const message = Buffer.allocUnsafe(bytes.length + 1);
-    message[0] = DATA_CHANNEL;
-    bytes.copy(message, 1);
-    return message;
+  prefix(): Buffer {
+    return DATA_PREFIX;
+  }
+
+  closed(): boolean {
+    if (this.#errorText === '') return true;
+    this.#handlers.failed(this.#errorText);
+    return false;
   }
 
   ping(): undefined {

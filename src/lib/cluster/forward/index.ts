@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import type http from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
 import { VmopError } from '../../errors.ts';
 import { ApiError, parseStatus } from '../api-error.ts';
 import { objectPath } from '../paths.ts';
@@ -10,7 +9,7 @@ import type { ObjectRef } from '../types.ts';
 import { forwardRefusal, portRefusal } from './errors.ts';
 import { CHANNEL_PROTOCOL, SPDY_PROTOCOL } from './framing.ts';
 import { ForwardStream } from './stream.ts';
-import { openWebSocket } from './websocket.ts';
+import { openWebSocket, type WebSocketClient } from './websocket.ts';
 
 export interface ForwardRequest {
   /** What each attempt is made with. */
@@ -47,7 +46,7 @@ export async function forwardPort(request: ForwardRequest): Promise<Duplex> {
 }
 
 interface OpenSocket {
-  websocket: WebSocket;
+  websocket: WebSocketClient;
   protocol: string;
 }
 

@@ -13,8 +13,6 @@ const HEADER = 8;
 const CONTROL_VERSION = 0x8003;
 /** Nobody here sends larger ones. */
 const MAX_CONTROL = 64 * 1024;
-/** The length of a frame has 24 bits. */
-export const MAX_DATA = 2 ** 24 - 1;
 
 export interface ControlFrame {
   type: number;
@@ -91,18 +89,22 @@ export class FrameReader {
   }
 }
 
-/** One DATA frame; the bytes are copied behind its header. */
+/** What stands before the bytes of a DATA frame. */
+export function dataHeader(streamId: number, length: number, fin = false): Buffer {
+  const header = Buffer.allocUnsafe(HEADER);
+  header.writeUInt32BE(streamId, 0);
+  header.writeUInt32BE(length, 4);
+  if (fin) header.writeUInt8(FIN, 4);
+  return header;
+}
+
+/** One DATA frame. */
 export function dataFrame(streamId: number, bytes: Buffer, fin = false): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER + bytes.length);
-  frame.writeUInt32BE(streamId, 0);
-  frame.writeUInt32BE(bytes.length, 4);
-  if (fin) frame.writeUInt8(FIN, 4);
-  bytes.copy(frame, HEADER);
-  return frame;
+  return Buffer.concat([dataHeader(streamId, bytes.length, fin), bytes]);
 }
 
 export function finFrame(streamId: number): Buffer {
-  return dataFrame(streamId, Buffer.alloc(0), true);
+  return dataHeader(streamId, 0, true);
 }
 
 /** `first`: the first headers that this side sends on a connection. */

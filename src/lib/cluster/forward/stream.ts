@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
 import { VmopError } from '../../errors.ts';
 import { framingOf, type Framing } from './framing.ts';
+import type { WebSocketClient } from './websocket.ts';
 
 export interface ForwardTarget {
   /** For messages: `port 5900 of pod "desktop-1"`. */
@@ -17,6 +17,7 @@ const PING_MS = 15_000;
 const SILENT_PINGS = 3;
 /** Where the end of one direction cannot be said, the other gets as long as nodes give it, too. */
 const LINGER_MS = 1000;
+const NOTHING = Buffer.alloc(0);
 /** For the closing handshake. */
 const CLOSE_MS = 2000;
 
@@ -25,7 +26,7 @@ const CLOSE_MS = 2000;
  * taken it. It fails with `console` (the port refuses) or `unreachable` (the connection to the API server broke off).
  */
 export class ForwardStream extends Duplex {
-  readonly #websocket: WebSocket;
+  readonly #websocket: WebSocketClient;
   readonly #target: ForwardTarget;
   readonly #framing: Framing;
   readonly #pinging: NodeJS.Timeout;
@@ -33,13 +34,14 @@ export class ForwardStream extends Duplex {
   #silent = 0;
   #remoteEnded = false;
   #lingering: NodeJS.Timeout | undefined;
+  #late: NodeJS.Timeout | undefined;
 
-  /** `websocket` is open and paused. Emits `opened` when data may be sent, unless it fails. */
-  constructor(websocket: WebSocket, protocol: string, target: ForwardTarget) {
+  /** `websocket` has not begun to read. Emits `opened` when data may be sent, unless it fails. */
+  constructor(websocket: WebSocketClient, protocol: string, target: ForwardTarget) {
     super({ allowHalfOpen: true });
     this.#websocket = websocket;
     this.#target = target;
-    const framing = framingOf(protocol, target.port, {
+    this.#framing = framingOf(protocol, target.port, {
       opened: () => this.emit('opened'),
       data: (bytes) => {
         if (!this.push(bytes)) websocket.pause();
@@ -47,70 +49,42 @@ export class ForwardStream extends Duplex {
       ended: () => this.#end(),
       failed: (text) => this.destroy(target.explain(text)),
     });
-    this.#framing = framing;
-    websocket.on('message', (message) => this.#receive(message));
-    websocket.on('pong', () => (this.#heard = true));
-    websocket.on('close', (code) => this.#closed(code));
-    websocket.on('error', (error) => this.destroy(this.#broken(error)));
     this.#pinging = setInterval(() => this.#ping(), PING_MS);
-    if (framing.opening) websocket.send(framing.opening);
-    websocket.resume();
+    websocket.start({
+      data: (bytes, first) => {
+        if (!this.destroyed && !this.#remoteEnded) this.#framing.receive(bytes, first);
+      },
+      heard: () => (this.#heard = true),
+      closed: (clean, error) => this.#closed(clean, error),
+    });
+    if (this.#framing.opening) websocket.send(this.#framing.opening, NOTHING);
   }
 
   override _read(): void {
     this.#websocket.resume();
   }
 
-  override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#send(this.#framing.encode(bytes), done);
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#websocket.send(this.#framing.prefix(bytes.length), bytes, done);
   }
 
-  override _writev(
-    chunks: { chunk: Buffer; encoding: BufferEncoding }[],
-    done: (error?: Error | null) => void,
-  ): void {
-    this.#send(this.#framing.encode(Buffer.concat(chunks.map(({ chunk }) => chunk))), done);
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    if (this.#framing.end) {
-      this.#send(this.#framing.end, done);
-      return;
+  override _final(done: () => void): void {
+    if (this.#framing.end) this.#websocket.send(this.#framing.end, NOTHING, done);
+    else {
+      this.#lingering = setTimeout(() => this.#end(), LINGER_MS);
+      done();
     }
-    this.#lingering = setTimeout(() => this.#end(), LINGER_MS);
-    done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearInterval(this.#pinging);
     clearTimeout(this.#lingering);
-    const websocket = this.#websocket;
-    if (error || !this.#remoteEnded) {
-      websocket.terminate();
-    } else {
-      const late = setTimeout(() => websocket.terminate(), CLOSE_MS);
-      websocket.once('close', () => clearTimeout(late));
-      websocket.close(1000);
-      // What still comes is read, or the closing handshake would not end.
-      websocket.resume();
+    if (error || !this.#remoteEnded) this.#websocket.terminate();
+    else {
+      this.#websocket.close();
+      this.#late = setTimeout(() => this.#websocket.terminate(), CLOSE_MS);
     }
     done(error);
-  }
-
-  #send(message: Buffer, done: (error?: Error | null) => void): void {
-    this.#websocket.send(message, { binary: true, compress: false }, (error) => {
-      done(error && this.#broken(error));
-    });
-  }
-
-  #receive(message: unknown): void {
-    this.#heard = true;
-    if (this.destroyed || !Buffer.isBuffer(message)) return;
-    try {
-      this.#framing.receive(message);
-    } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error(String(error)));
-    }
   }
 
   #end(): void {
@@ -119,16 +93,16 @@ export class ForwardStream extends Duplex {
     this.push(null);
   }
 
-  #closed(code: number): void {
-    if (this.#remoteEnded || this.destroyed) return;
-    // Without a way to say that one direction has ended, this is how the port's end looks.
-    if (this.#framing.end === undefined && code === NORMAL_CLOSURE) this.#end();
-    else this.destroy(this.#broken(undefined));
+  #closed(clean: boolean, error: Error | undefined): void {
+    clearTimeout(this.#late);
+    if (this.destroyed || this.#remoteEnded) return;
+    if (clean && this.#framing.closed()) this.#end();
+    else this.destroy(error instanceof VmopError ? error : this.#broken(error));
   }
 
   /** Not answered while somebody does not read: neither is a sign of death. */
   #ping(): void {
-    const stuck = this.#websocket.isPaused || this.#websocket.bufferedAmount > 0;
+    const stuck = this.#websocket.paused || this.#websocket.buffered > 0;
     this.#silent = this.#heard || stuck ? 0 : this.#silent + 1;
     this.#heard = false;
     if (this.#silent >= SILENT_PINGS) {
@@ -136,7 +110,7 @@ export class ForwardStream extends Duplex {
       return;
     }
     const message = this.#framing.ping();
-    if (message) this.#websocket.send(message);
+    if (message) this.#websocket.send(message, NOTHING);
     else this.#websocket.ping();
   }
 
@@ -149,5 +123,3 @@ export class ForwardStream extends Duplex {
     });
   }
 }
-
-const NORMAL_CLOSURE = 1000;
