@@ -1,13 +1,11 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { chromium, type Browser } from 'playwright-core';
-import type { WebBridge } from '../../src/lib/console/web/index.ts';
+import { startBridge, type Bridge } from '../../src/lib/console/bridge/index.ts';
+import { endpointDial } from '../../src/lib/console/dial.ts';
 import { createQemuDriver } from '../../src/lib/sandbox/drivers/qemu/driver.ts';
 import type { Machine, MachineEvent } from '../../src/lib/sandbox/drivers/driver.ts';
 import { machineFiles } from '../../src/lib/sandbox/drivers/qemu/files.ts';
@@ -79,16 +77,15 @@ export class WebDesktop {
     return new WebDesktop({ machine, probe, port, folder });
   }
 
-  /** Hands everything on as it is; counts nothing, hides nothing. */
-  bridge(): WebBridge {
-    return {
-      ticket: PASSWORD,
-      accept: (client: Duplex) => {
-        const server = net.connect(this.#port, '127.0.0.1');
-        pipeline(client, server, () => {});
-        pipeline(server, client, () => {});
-      },
-    };
+  /** What `vmop console --web` has between page and machine. */
+  async bridge(): Promise<Bridge> {
+    const source = 'the test';
+    const endpoint = { host: { value: '127.0.0.1', source }, port: { value: this.#port, source } };
+    return await startBridge({
+      dial: endpointDial(endpoint),
+      password: async () => await Promise.resolve(PASSWORD),
+      onEvent: () => {},
+    });
   }
 
   /** The screen, as QEMU has it. */

@@ -41,8 +41,10 @@ describe('the browser console, in a real browser', { skip: missing }, () => {
 
   async function serve(t: TestContext, options: Partial<WebConsoleOptions> = {}): Promise<WebConsole> {
     const controller = new AbortController();
+    const bridge = await desktop.bridge();
+    t.after(async () => await bridge.close());
     const web = await startWebConsole({
-      bridge: desktop.bridge(),
+      bridge,
       vm: { namespace: 'default', name: 'desktop-1' },
       target: () => ({ vm: 'default/desktop-1', destination: 'here' }),
       linkValidMs: LIMIT_MS,

@@ -106,7 +106,7 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
     await running.close();
     options.signal.throwIfAborted();
   }
-  await running.show();
+  running.show();
   return running;
 }
 
@@ -127,6 +127,7 @@ class RunningWebConsole implements WebConsole {
   readonly #streams = new Set<Duplex>();
   #control: ControlLink | undefined;
   #launch: LaunchPage | undefined;
+  #showing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: WebConsoleOptions, files: Map<string, PageFile>, listening: ListeningServer) {
@@ -150,11 +151,15 @@ class RunningWebConsole implements WebConsole {
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  async show(): Promise<void> {
+  /** Opens the link in the browser, if that is wanted; how it went is told as an event. */
+  show(): void {
     const { openInBrowser } = this.#options;
-    if (openInBrowser === undefined) return;
+    if (openInBrowser !== undefined) this.#showing = this.#openBrowser(openInBrowser);
+  }
+
+  async #openBrowser(open: (url: string) => Promise<LaunchPage>): Promise<void> {
     try {
-      const launch = await openInBrowser(this.url);
+      const launch = await open(this.url);
       this.#launch = launch;
       this.#emit({ type: 'browser', name: launch.browser });
       // It may have been quick.
@@ -193,6 +198,7 @@ class RunningWebConsole implements WebConsole {
     for (const socket of [...this.#controls.clients, ...this.#spice.clients]) socket.terminate();
     server.closeAllConnections();
     await closed;
+    await this.#showing;
     await this.#launch?.remove();
   }
 
@@ -284,6 +290,8 @@ class RunningWebConsole implements WebConsole {
   }
 
   #refused(request: IncomingMessage, status: number, reason: string): void {
+    // Browsers' tools look for files beside those that they know; that is nobody's attack.
+    if (status === 404) return;
     // The path of a session is a secret; nobody needs it to understand a refusal.
     const where = (request.url ?? '').replace(/^(\/[a-z]+\/).+$/s, '$1…');
     const { host, origin } = request.headers;
