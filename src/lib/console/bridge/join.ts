@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { pipeline, type Duplex, type Transform } from 'node:stream';
 
 /**
@@ -12,8 +13,12 @@ export async function joinHalves(
   const { promise, resolve } = Promise.withResolvers<'viewer' | 'server'>();
   const onViewer = (): void => resolve('viewer');
   const onServer = (): void => resolve('server');
-  viewer.once('end', onViewer).once('close', onViewer);
-  server.once('end', onServer).once('close', onServer);
+  // Being in two pipelines takes more listeners than the number that warns of a leak.
+  setMaxListeners(30, viewer, server);
+  for (const sign of ['end', 'error', 'close']) {
+    viewer.once(sign, onViewer);
+    server.once(sign, onServer);
+  }
   await Promise.all([
     flow([viewer, server]),
     flow(toViewer === undefined ? [server, viewer] : [server, toViewer, viewer]),

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { asObject } from '../../../../src/lib/cluster/parse.ts';
+import type { Endpoint } from '../../../../src/lib/console/address.ts';
+import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/console/bridge/index.ts';
+import { listenForViewer, type ViewerListener } from '../../../../src/lib/console/bridge/listener.ts';
+import { connectionFile } from '../../../../src/lib/console/connection-file.ts';
+import { endpointDial } from '../../../../src/lib/console/dial.ts';
+import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { parsePpm, shareShown } from '../../../e2e/picture.ts';
+import { takesPassword } from '../../../e2e/spice-login.ts';
+import { spiceChannelType } from '../../../helpers/qmp.ts';
+import { missingForX11, startX11, type X11 } from '../../../helpers/x11.ts';
+import { missingProgram } from '../real-desktop.ts';
+import { startRealMachine, type RealMachine } from './real-machine.ts';
+import { patience } from './setup.ts';
+import { linkAsViewer } from './spice-viewer.ts';
+
+const program = missingProgram();
+const missing = program === undefined ? await missingForX11() : `${program} is not installed`;
+const given = <T>(value: T) => ({ value, source: 'test' });
+const REAL = 'only the bridge knows it';
+
+describe('between the real remote-viewer and real QEMU', { skip: missing ?? false }, () => {
+  let machine: RealMachine;
+  let x11: X11;
+  let bridge: Bridge;
+  let listener: ViewerListener;
+  let events: BridgeEvent[];
+  let password: (refused?: string) => Promise<string>;
+  let endpoint: Endpoint;
+
+  before(async () => {
+    [machine, x11] = await Promise.all([startRealMachine(), startX11()]);
+  });
+  after(async () => {
+    await x11?.close();
+    await machine?.close();
+  });
+  beforeEach(async () => {
+    events = [];
+    machine.probe.events.length = 0;
+    password = async () => REAL;
+    endpoint = { host: given('127.0.0.1'), port: given(machine.port) };
+    await machine.setPassword(REAL, 'never');
+    bridge = await startBridge({
+      dial: (signal) => endpointDial(endpoint)(signal),
+      password: (refused) => password(refused),
+      onEvent: (event) => events.push(event),
+    });
+    listener = await listenForViewer(bridge, { unix: true });
+  });
+  afterEach(async () => {
+    await listener.close();
+    await bridge.close();
+  });
+
+  /** Runs remote-viewer through the bridge's socket while `look` looks; resolves to what it printed. */
+  async function withViewer(look: () => Promise<void>): Promise<string> {
+    const viewer = spawn('remote-viewer', ['--debug', '-'], { env: x11.env, stdio: 'pipe' });
+    let output = '';
+    viewer.stdout.on('data', (text) => (output += String(text)));
+    viewer.stderr.on('data', (text) => (output += String(text)));
+    const ended = once(viewer, 'exit');
+    viewer.stdin.end(
+      connectionFile({ endpoint: listener.endpoint, password: bridge.ticket, title: 'desktop' }),
+    );
+    try {
+      await look();
+    } finally {
+      viewer.kill();
+      await ended;
+    }
+    return output;
+  }
+
+  /** What QEMU says of the channels that passed authentication. */
+  async function clients(...types: number[]): Promise<Record<string, unknown>[]> {
+    const told = await Promise.all(types.map((type) => machine.probe.waitForChannel(type)));
+    return told.map(({ data }) => asObject(data['client']));
+  }
+
+  test('all channels of one session, the picture, and a password that nobody else learns', async () => {
+    const output = await withViewer(async () => {
+      const [main, ...others] = await clients(1, 2, 3, 4, 5, 6, 9);
+      for (const client of others) assert.equal(client['connection-id'], main?.['connection-id']);
+      assert.equal(main?.['tls'], false);
+      const heads = machine.probe.events.filter((event) => spiceChannelType(event) === 2);
+      assert.equal(heads.length, 2, 'two screens');
+      const window = await x11.window(/^desktop \(1\)/);
+      await eventually(async () => {
+        const { stdout } = await promisify(execFile)('import', ['-window', window, '-depth', '8', 'ppm:-'], {
+          env: x11.env,
+          encoding: 'buffer',
+          maxBuffer: 2 ** 26,
+        });
+        return shareShown(await machine.picture(), parsePpm(stdout)) > 0.9;
+      });
+      assert.equal(await takesPassword(machine.port, bridge.ticket), false, 'the ticket at QEMU');
+      const stranger = connect(listener.socket ?? '');
+      assert.equal((await linkAsViewer(stranger, REAL)).result, 7, 'the password at the bridge');
+      assert.deepEqual(
+        (await machine.probe.spiceChannels()).filter((type, index, all) => all.indexOf(type) === index),
+        [1, 2, 3, 4, 5, 6, 9],
+        'neither disturbs the session',
+      );
+    });
+    assert.match(output, /main channel: opened/);
+    assert.ok(!output.includes(REAL));
+    assert.deepEqual(
+      [...new Set(events.map((event) => ('channel' in event ? event.channel.type : event.type)))].toSorted(),
+      ['cursor', 'display', 'inputs', 'main', 'playback', 'record', 'usbredir'],
+    );
+  });
+
+  test('TLS begins in the bridge', async () => {
+    const tls = { ca: given(machine.certificate), hostSubject: given('CN=desktop') };
+    endpoint = { host: given('127.0.0.1'), port: given(machine.tlsPort), tls };
+    await withViewer(async () => {
+      for (const client of await clients(1, 2, 3)) assert.equal(client['tls'], true);
+    });
+  });
+
+  test('a viewer that ends is told as such, and QEMU knows of nobody any more', async () => {
+    await withViewer(async () => void (await clients(1, 2, 3)));
+    await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
+    assert.deepEqual(
+      events.find((event) => event.type === 'closed' && event.channel.type === 'main'),
+      { type: 'closed', channel: { type: 'main', id: 0 }, by: 'viewer' },
+    );
+  });
+
+  test('a channel that comes after the password has run out gets a fresh one', async () => {
+    const main = connect(listener.socket ?? '');
+    assert.equal((await linkAsViewer(main, bridge.ticket)).result, 0);
+    // MAIN_INIT, with a mini header.
+    const header = await readExactly(main, 6, patience());
+    assert.equal(header.readUInt16LE(), 103);
+    const connectionId = (await readExactly(main, header.readUInt32LE(2), patience())).readUInt32LE();
+    main.resume();
+    await machine.setPassword(REAL, 'now');
+    password = async (refused) => {
+      if (refused === undefined) return REAL;
+      assert.equal(refused, REAL);
+      await machine.setPassword('fresh', 'never');
+      return 'fresh';
+    };
+    const inputs = connect(listener.socket ?? '');
+    assert.equal((await linkAsViewer(inputs, bridge.ticket, { type: 3, connectionId })).result, 0);
+    const [first, second] = await clients(1, 3);
+    assert.equal(first?.['connection-id'], second?.['connection-id']);
+    password = async () => REAL;
+    const late = connect(listener.socket ?? '');
+    assert.equal((await linkAsViewer(late, bridge.ticket, { type: 4, connectionId })).result, 7);
+    for (const stream of [main, inputs, late]) stream.destroy();
+  });
+
+  test('a channel of nobody’s session is refused by the server', async () => {
+    const stray = connect(listener.socket ?? '');
+    const link = await linkAsViewer(stray, bridge.ticket, { type: 2, connectionId: 1234 });
+    assert.equal(link.result, 8);
+    stray.destroy();
+    assert.deepEqual(events, [
+      { type: 'refused', channel: { type: 'display', id: 0 }, by: 'server', result: 8 },
+    ]);
+  });
+});
+
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, 'it never came');
+    await sleep(100);
+  }
+}
