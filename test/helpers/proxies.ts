@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 
 /** What cleans up after a test or a suite: a `TestContext` is one. */
@@ -15,9 +16,16 @@ export interface TestProxy {
   credentials: (string | undefined)[];
 }
 
-/** An HTTP proxy on loopback; one with `status` gives no way. Ends every connection after the test. */
-export async function startHttpProxy(owner: Owner, status = 200): Promise<TestProxy> {
-  const server = http.createServer();
+/**
+ * An HTTP proxy on loopback, with `tls` one that speaks TLS; one with another `status` gives no way. Ends every
+ * connection after the test.
+ */
+export async function startHttpProxy(
+  owner: Owner,
+  status = 200,
+  tls?: { key: string; cert: string },
+): Promise<TestProxy> {
+  const server = tls ? https.createServer(tls) : http.createServer();
   const proxy = await listen(owner, server);
   server.on('connect', ({ url = '', headers }, client: net.Socket) => {
     proxy.asked.push(url);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import vm from 'node:vm';
 import { jsonModule } from '../../../scripts/build/json-parts.ts';
 import { cacheFolder } from '../../../src/lib/cli/paths.ts';
+import { loadCertificate } from '../../../src/lib/sandbox/api/certificate.ts';
 import { startApi, type RunningApi } from '../../../src/lib/sandbox/api/index.ts';
 import { startHttpProxy, startSocksProxy } from '../../helpers/proxies.ts';
 
@@ -182,12 +184,44 @@ test('credentials from a plug-in', async () => {
   await assertWhoami({ KUBECONFIG: await kubeconfig('exec', { exec }) });
 });
 
-test('through an HTTP proxy, and through a SOCKS proxy', async (t) => {
-  const proxies = { http: await startHttpProxy(t), socks5: await startSocksProxy(t) };
+test('an OIDC token that has to be refreshed', async (t) => {
+  const { keyPem: key, certPem: cert } = await loadCertificate(undefined);
+  const issuer = https.createServer({ key, cert }, ({ headers: { host }, method }, response) => {
+    const discovery = { token_endpoint: `https://${host}/token` };
+    response.end(JSON.stringify(method === 'POST' ? { id_token: TOKEN } : discovery));
+  });
+  await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    issuer.close();
+    issuer.closeAllConnections();
+  });
+  const address = issuer.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const config = {
+    'idp-issuer-url': `https://127.0.0.1:${address.port}`,
+    'idp-certificate-authority-data': base64(cert),
+    'client-id': 'vmop',
+    'refresh-token': 'again',
+  };
+  const file = await kubeconfig('oidc', { 'auth-provider': { name: 'oidc', config } });
+  await assertWhoami({ KUBECONFIG: file });
+  assert.ok(readFileSync(file, 'utf8').includes(`id-token: ${TOKEN}`));
+});
+
+test('through proxies: HTTP, HTTPS, SOCKS', async (t) => {
+  const { keyPem: key, certPem: cert } = await loadCertificate(undefined);
+  const trusted = path.join(folder, 'proxy.crt');
+  await writeFile(trusted, cert);
+  const proxies = {
+    http: await startHttpProxy(t),
+    https: await startHttpProxy(t, 200, { key, cert }),
+    socks5: await startSocksProxy(t),
+  };
   for (const [scheme, { port, asked }] of Object.entries(proxies)) {
     const cluster = { 'proxy-url': `${scheme}://127.0.0.1:${port}` };
-    await assertWhoami({ KUBECONFIG: await kubeconfig(scheme, { token: TOKEN }, cluster) });
-    assert.ok(asked.length > 0 && asked.every((address) => address === `127.0.0.1:${api.port}`));
+    const file = await kubeconfig(scheme, { token: TOKEN }, cluster);
+    await assertWhoami({ KUBECONFIG: file, NODE_EXTRA_CA_CERTS: trusted });
+    assert.ok(asked.length > 0 && asked.every((target) => target === `127.0.0.1:${api.port}`));
   }
 });
 

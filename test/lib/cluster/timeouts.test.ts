@@ -55,7 +55,8 @@ describe('a server that accepts and says nothing', () => {
       assert.ok(error instanceof VmopError);
       assert.equal(error.code, 'unreachable');
       assert.match(error.message, /did not answer within 0\.1 s/);
-      assert.equal(server.requests.length, 1);
+      // Not repeated; on a busy machine it has not even arrived.
+      assert.ok(server.requests.length <= 1);
     });
   }
 });
