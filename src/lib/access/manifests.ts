@@ -1,5 +1,5 @@
 import { collectGrants, type AccessInput, type GrantOptions } from './grants.ts';
-import { accessPolicies, type PolicyOptions } from './policies.ts';
+import { accessPolicies, type PolicyOptions } from './policies/index.ts';
 import { rolesFor, type RoleOptions } from './roles.ts';
 import type { AccessObject } from './types.ts';
 
@@ -10,8 +10,9 @@ export interface AccessOptions extends GrantOptions, RoleOptions, PolicyOptions 
 
 /** The objects that make the API server enforce spec.permissions, in an order that only they decide. */
 export function accessObjects(input: AccessInput, options: AccessOptions): AccessObject[] {
+  const grants = collectGrants(input, options);
   return [
-    ...(options.policies ? accessPolicies(options) : []),
-    ...collectGrants(input, options).flatMap((grants) => rolesFor(grants, options)),
+    ...(options.policies ? accessPolicies(grants, options) : []),
+    ...grants.flatMap((one) => rolesFor(one, options)),
   ];
 }

@@ -1,5 +1,5 @@
 import { isStatus } from '../cluster/api-error.ts';
-import type { Cluster, KubeObject } from '../cluster/types.ts';
+import type { Cluster, KubeObject, ObjectMeta } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { accessDifferences } from './compare.ts';
 import {
@@ -7,6 +7,7 @@ import {
   ACCESS_RESOURCES,
   FIELD_MANAGER,
   GRANTEE_ANNOTATION,
+  NAMESPACE_LABEL,
   OWNED_SELECTOR,
   type AccessObject,
 } from './types.ts';
@@ -31,8 +32,8 @@ export interface AccessScope {
   namespace: string | undefined;
   /** Whether the admission policies are part of it. */
   policies: boolean;
-  /** Whether what is for this grantee may be pruned. */
-  prunes: (grantee: string) => boolean;
+  /** Prune only what is for these grantees; undefined: all that is not wanted. */
+  grantees: ReadonlySet<string> | undefined;
 }
 
 type Kind = AccessObject['kind'];
@@ -65,10 +66,18 @@ export async function planAccess(
   const unwanted = [...owned.values()].flatMap(({ kind, object: { metadata } }): AccessStep[] => {
     const { name, namespace = '', annotations = {} } = metadata;
     const grantee = annotations[GRANTEE_ANNOTATION];
-    if (ACCESS_RESOURCES[kind].namespaced && !scope.prunes(grantee ?? '')) return [];
+    if (!isInScope(kind, metadata, scope)) return [];
     return [{ kind, namespace, name, grantee, state: 'unwanted', differences: [], wanted: undefined }];
   });
   return [...steps, ...unwanted];
+}
+
+/** Whether the wanted objects would name this one, were it wanted. */
+function isInScope(kind: Kind, { labels = {}, annotations = {} }: ObjectMeta, scope: AccessScope): boolean {
+  if (scope.grantees !== undefined) return scope.grantees.has(annotations[GRANTEE_ANNOTATION] ?? '');
+  const namespace = labels[NAMESPACE_LABEL];
+  const everywhere = scope.namespace === undefined || namespace === undefined;
+  return ACCESS_RESOURCES[kind].namespaced || everywhere || namespace === scope.namespace;
 }
 
 /** Errors: `notFound` when the API server does not know the kind, `forbidden` when it may not be read. */

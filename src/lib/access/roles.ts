@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { GROUP, PERMISSIONS, type Permission } from '../vm/types.ts';
 import type { Grantee, NamespaceGrants, VmGrant } from './grants.ts';
+import { stableName } from './names.ts';
 import {
   GRANTEE_ANNOTATION,
   OWNED_LABELS,
@@ -65,16 +65,8 @@ export function granteeText({ kind, name }: Grantee): string {
   return `${kind} ${name}`;
 }
 
-/** Readable, a DNS label, and the same for the same grantee for ever. */
-function roleName(grantee: Grantee, part: number): string {
-  const slug = grantee.name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, 36)
-    .replaceAll(/^-+|-+$/g, '');
-  const hash = createHash('sha256').update(granteeText(grantee)).digest('hex').slice(0, 8);
-  const words = ['vmop', grantee.kind, slug, hash, part === 0 ? '' : String(part + 1)];
-  return words.filter((word) => word !== '').join('-');
+function roleName({ kind, name }: Grantee, part: number): string {
+  return stableName(['vmop', kind], name, part === 0 ? '' : String(part + 1));
 }
 
 /** A role is every group that stands for it, and the group of its own name unless that stands for another role. */

@@ -18,6 +18,9 @@ export const OWNED_SELECTOR = Object.entries(OWNED_LABELS)
   .map(([key, value]) => `${key}=${value}`)
   .join(',');
 
+/** On what is cluster-scoped and yet for the VMs of one namespace. */
+export const NAMESPACE_LABEL = 'vmop/namespace';
+
 /** For whom a Role is, as spec.permissions says it: `user alice`, `role staff`. */
 export const GRANTEE_ANNOTATION = 'vmop/grantee';
 
@@ -56,7 +59,7 @@ export interface RoleBinding {
   subjects: RbacSubject[];
 }
 
-interface Expression {
+export interface NamedExpression {
   name: string;
   expression: string;
 }
@@ -67,15 +70,20 @@ export interface Validation {
   reason: 'Forbidden';
 }
 
+export interface LabelSelector {
+  matchLabels?: Record<string, string>;
+}
+
 export interface MatchedResources {
   matchPolicy: 'Equivalent';
-  namespaceSelector: Record<string, never>;
-  objectSelector: Record<string, never>;
+  namespaceSelector: LabelSelector;
+  objectSelector: LabelSelector;
   resourceRules: {
     apiGroups: string[];
     apiVersions: string[];
-    operations: ('UPDATE' | 'DELETE' | 'CONNECT')[];
+    operations: ('UPDATE' | 'DELETE')[];
     resources: string[];
+    resourceNames?: string[];
     scope: 'Namespaced';
   }[];
 }
@@ -88,8 +96,8 @@ export interface AdmissionPolicy {
     failurePolicy: 'Fail';
     paramKind?: { apiVersion: string; kind: string };
     matchConstraints: MatchedResources;
-    matchConditions: Expression[];
-    variables: Expression[];
+    matchConditions: NamedExpression[];
+    variables: NamedExpression[];
     validations: Validation[];
   };
 }
@@ -100,7 +108,8 @@ export interface AdmissionPolicyBinding {
   metadata: Metadata;
   spec: {
     policyName: string;
-    paramRef?: { selector: Record<string, never>; parameterNotFoundAction: 'Allow' };
+    paramRef?: { name: string; namespace: string; parameterNotFoundAction: 'Allow' };
+    matchResources?: MatchedResources;
     validationActions: ['Deny'];
   };
 }

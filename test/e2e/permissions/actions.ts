@@ -132,12 +132,6 @@ const USES: Action[] = [
     by: ['takeConsole'],
     run: status((user) => ({ consoleUser: user })),
   },
-  {
-    name: 'forward a port while somebody is connected',
-    state: 'used',
-    by: ['takeConsole'],
-    run: forwarding,
-  },
 ];
 
 /** What no permission is for. */

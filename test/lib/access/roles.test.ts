@@ -20,7 +20,7 @@ function bindingOf(grant: object, options: Partial<AccessOptions>): RoleBinding 
 test('a grant is a Role and its RoleBinding, whole', () => {
   const labels = { 'app.kubernetes.io/managed-by': 'vmop', 'app.kubernetes.io/component': 'access' };
   const metadata = {
-    name: 'vmop-user-alice-83b85c87',
+    name: 'vmop-user-alice-2bd806c9',
     namespace: 'desks',
     labels,
     annotations: { 'vmop/grantee': 'user alice' },

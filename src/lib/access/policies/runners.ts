@@ -1,0 +1,166 @@
+import { ADMINISTRATE } from '../../vm/access-denial.ts';
+import { GROUP, VERSION } from '../../vm/types.ts';
+import type { AdmissionPolicy, MatchedResources, Validation } from '../types.ts';
+import {
+  changedKeys,
+  changedMetadata,
+  demand,
+  limitedOnly,
+  matched,
+  named,
+  NOT_FREE_OF_NAMES,
+  permissionVariables,
+  text,
+  type Need,
+  type PolicyOptions,
+} from './cel.ts';
+
+/** On what VM-Operator makes for a VM: display Secret, ConfigMap, pod. */
+const RUNNER_LABEL = { 'app.kubernetes.io/name': 'vm-runner' };
+
+const core = { apiGroups: [''], apiVersions: ['v1'] };
+
+const RESET_COUNTER = String.raw`resetCounter["']?[ ]*:[ ]*[0-9]{1,15}`;
+
+const label = (key: string): string => `oldObject.metadata.?labels[?"app.kubernetes.io/${key}"].orValue("")`;
+
+/**
+ * What of a display Secret, of a runner's ConfigMap and of its pod may be changed at all. It asks for no permission:
+ * these objects do not say what their VM permits, and RBAC names who may change them.
+ */
+export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
+  const need = (resource: string, expression: string, what: string): Validation =>
+    demand(
+      `request.resource.resource != "${resource}" || (${expression})`,
+      'variables.vm',
+      ADMINISTRATE,
+      what,
+    );
+  const same = (field: string): string => `object.?${field} == oldObject.?${field}`;
+  const none = (keys: string): string => `size(${keys}) == 0`;
+  return {
+    failurePolicy: 'Fail',
+    matchConstraints: matched([
+      { ...core, operations: ['UPDATE'], resources: ['secrets', 'configmaps', 'pods'] },
+    ]),
+    matchConditions: [
+      named(
+        'of-a-runner',
+        'request.resource.resource == "secrets"\n' +
+          `  ? ${label('name')} == "vm-runner" && ${label('component')} == "display-secret"\n` +
+          `  : ${label('name')} == "vm-runner"\n` +
+          '    || oldObject.metadata.?ownerReferences.orValue([]).exists(owner, owner.kind == "VirtualMachine")',
+      ),
+      ...limitedOnly(options),
+      NOT_FREE_OF_NAMES,
+    ],
+    variables: [
+      named('vm', `request.resource.resource == "secrets" ? ${label('instance')} : request.name`),
+      named('data', 'object.?data.orValue({})'),
+      named('dataBefore', 'oldObject.?data.orValue({})'),
+      named('config', 'variables.data[?"config.yaml"].orValue("")'),
+      named('configBefore', 'variables.dataBefore[?"config.yaml"].orValue("")'),
+      named('counter', `variables.config.find(${text(RESET_COUNTER)})`),
+      named('counterBefore', `variables.configBefore.find(${text(RESET_COUNTER)})`),
+      named('notes', 'object.metadata.?annotations.orValue({})'),
+      named('notesBefore', 'oldObject.metadata.?annotations.orValue({})'),
+    ],
+    validations: [
+      need(
+        'secrets',
+        [
+          same('type'),
+          same('immutable'),
+          none(changedMetadata()),
+          none(
+            changedKeys('variables.data', 'variables.dataBefore', ['display-password', 'password-expiry']),
+          ),
+        ].join('\n  && '),
+        'to change more of its display Secret than password and expiry',
+      ),
+      need(
+        'configmaps',
+        [
+          same('binaryData'),
+          same('immutable'),
+          none(changedMetadata()),
+          none(changedKeys('variables.data', 'variables.dataBefore', ['config.yaml'])),
+          // To the letter the text of before, but for a higher number.
+          '(variables.config == variables.configBefore || (\n' +
+            '    variables.counter != "" && variables.counterBefore != ""\n' +
+            '    && variables.counter.split(":")[0] == variables.counterBefore.split(":")[0]\n' +
+            '    && variables.configBefore.replace(variables.counterBefore, variables.counter, 1) == variables.config\n' +
+            '    && int(variables.counter.split(":")[1].trim()) > int(variables.counterBefore.split(":")[1].trim())))',
+        ].join('\n  && '),
+        'to change more of its configuration than to raise resetCounter',
+      ),
+      need(
+        'pods',
+        [
+          same('spec'),
+          none(changedMetadata(['annotations'])),
+          none(changedKeys('variables.notes', 'variables.notesBefore', ['vmrunner.jdrupes.org/cmVersion'])),
+        ].join('\n  && '),
+        'to change more of its pod than the annotation cmVersion',
+      ),
+    ],
+  };
+}
+
+/**
+ * Whether the VM, which is the policy's parameter, permits the change of its Secret, ConfigMap or pod now: Roles say
+ * what it permitted when they were made. Each VM has a binding of its own: one for all of a namespace would look at
+ * every VM for each change.
+ */
+export function runnerPermissionsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
+  const need = (when: string, expression: string, permission: Need, what: string): Validation =>
+    demand(`!(${when}) || ${expression}`, 'params.metadata.name', permission, what);
+  const secret = 'request.resource.resource == "secrets"';
+  const killed = 'request.operation == "DELETE"';
+  const reset = `request.operation == "UPDATE" && !(${secret})`;
+  return {
+    failurePolicy: 'Fail',
+    paramKind: { apiVersion: `${GROUP}/${VERSION}`, kind: 'VirtualMachine' },
+    matchConstraints: matched(
+      [
+        { ...core, operations: ['UPDATE'], resources: ['secrets', 'configmaps', 'pods'] },
+        { ...core, operations: ['DELETE'], resources: ['pods'] },
+      ],
+      // Before any binding is looked at, of which there are many.
+      { objectSelector: { matchLabels: RUNNER_LABEL } },
+    ),
+    matchConditions: [...limitedOnly(options), NOT_FREE_OF_NAMES],
+    variables: permissionVariables('params', options),
+    validations: [
+      need(secret, 'variables.mayConsole', 'accessConsole', 'to change its display password'),
+      need(
+        secret,
+        '!variables.inUse || variables.mayTake',
+        'takeConsole',
+        'to change its display password while somebody else is connected',
+      ),
+      need(reset, 'variables.mayReset', 'reset', 'to reset it'),
+      need(killed, 'variables.mayStop', 'stop', 'to end it by force'),
+    ],
+  };
+}
+
+/** The objects of one VM. */
+export function objectsOfVm(namespace: string, vm: string, secrets: string[]): MatchedResources {
+  return matched(
+    [
+      { ...core, operations: ['UPDATE', 'DELETE'], resources: ['configmaps', 'pods'], resourceNames: [vm] },
+      ...(secrets.length === 0
+        ? []
+        : [
+            {
+              ...core,
+              operations: ['UPDATE' as const],
+              resources: ['secrets'],
+              resourceNames: secrets,
+            },
+          ]),
+    ],
+    { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
+  );
+}

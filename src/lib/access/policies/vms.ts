@@ -1,0 +1,105 @@
+import { ADMINISTRATE } from '../../vm/access-denial.ts';
+import { GROUP } from '../../vm/types.ts';
+import type { AdmissionPolicy, NamedExpression, Validation } from '../types.ts';
+import {
+  changedKeys,
+  changedMetadata,
+  demand,
+  limitedOnly,
+  matched,
+  named,
+  permissionVariables,
+  text,
+  type Need,
+  type PolicyOptions,
+} from './cel.ts';
+
+/** Which fields of a VM and of its status may be changed, and from what to what. */
+export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
+  const parts = (name: string, path: string): NamedExpression[] => [
+    named(name, `object.${path}.orValue({})`),
+    named(`${name}Before`, `oldObject.${path}.orValue({})`),
+  ];
+  const changed = (name: string, prefix: string, but: readonly string[]): string =>
+    `(${changedKeys(`variables.${name}`, `variables.${name}Before`, but)})\n  .map(key, "${prefix}." + key)`;
+  const me = (name: string): string => `${text(options.userPrefix)} + ${name} == request.userInfo.username`;
+  const need = (expression: string, permission: Need, what: string): Validation =>
+    demand(expression, 'request.name', permission, what);
+  return {
+    failurePolicy: 'Fail',
+    matchConstraints: matched([
+      { apiGroups: [GROUP], apiVersions: ['*'], operations: ['UPDATE'], resources: ['vms', 'vms/status'] },
+    ]),
+    matchConditions: limitedOnly(options),
+    variables: [
+      ...permissionVariables('oldObject', options),
+      ...parts('spec', '?spec'),
+      ...parts('vm', '?spec.?vm'),
+      ...parts('display', '?spec.?vm.?display'),
+      ...parts('status', '?status'),
+      named('state', 'variables.vm.?state.orValue("Stopped")'),
+      named('stateBefore', 'variables.vmBefore.?state.orValue("Stopped")'),
+      named('login', 'variables.display.?loggedInUser.orValue("")'),
+      named('loginBefore', 'variables.displayBefore.?loggedInUser.orValue("")'),
+      named('consoleUser', 'variables.status.?consoleUser.orValue("")'),
+      named('consoleUserBefore', 'variables.statusBefore.?consoleUser.orValue("")'),
+      named(
+        'others',
+        [
+          changedMetadata(),
+          changed('spec', 'spec', ['vm']),
+          changed('vm', 'spec.vm', ['state', 'display']),
+          changed('display', 'spec.vm.display', ['loggedInUser']),
+          changed('status', 'status', ['consoleUser']),
+        ].join('\n  + '),
+      ),
+    ],
+    validations: [
+      demand(
+        'size(variables.others) == 0',
+        'request.name',
+        ADMINISTRATE,
+        'to change ',
+        'variables.others.min()',
+      ),
+      need(
+        'variables.state == variables.stateBefore || variables.state != "Running" || variables.mayStart',
+        'start',
+        'to start it',
+      ),
+      need(
+        'variables.state == variables.stateBefore || variables.state == "Running" || variables.mayStop',
+        'stop',
+        'to stop it',
+      ),
+      need(
+        'variables.login == variables.loginBefore || variables.mayConsole',
+        'accessConsole',
+        'to log a user in or out',
+      ),
+      // As vmop itself demands: the name goes unescaped into the guest's line protocol.
+      need(
+        'variables.login == variables.loginBefore || variables.login == ""\n' +
+          '  || (variables.login.matches("^[a-z_][a-z0-9_-]{0,31}$") && variables.login != "root")',
+        ADMINISTRATE,
+        'to log in a user of such a name',
+      ),
+      need(
+        'variables.consoleUser == variables.consoleUserBefore || variables.mayConsole',
+        'accessConsole',
+        'to become the user of its console',
+      ),
+      need(
+        `variables.consoleUser == variables.consoleUserBefore || ${me('variables.consoleUser')}\n` +
+          `  || (variables.consoleUser == "" && ${me('variables.consoleUserBefore')})`,
+        ADMINISTRATE,
+        'to say that somebody else uses its console',
+      ),
+      need(
+        'variables.consoleUser == variables.consoleUserBefore || !variables.inUse || variables.mayTake',
+        'takeConsole',
+        'to take its console over from somebody who is connected',
+      ),
+    ],
+  };
+}
