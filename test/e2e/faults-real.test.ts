@@ -71,7 +71,7 @@ describe('faults with a real guest and viewer', { skip: missing }, () => {
     await real.assertOnlySandboxIsLeft();
   });
 
-  test('vmop is killed: only the viewer stays, and the password ends by itself', async (t) => {
+  test('vmop is killed: nothing of it stays, and the password ends by itself', async (t) => {
     const began = Math.floor(Date.now() / 1000);
     const console = open(t, '--validity', '40s');
     await console.shows(/connected to desktop-1/);
@@ -80,10 +80,6 @@ describe('faults with a real guest and viewer', { skip: missing }, () => {
     const expiry = Number((await real.secret()).expiry);
     const now = Math.floor(Date.now() / 1000);
     assert.ok(expiry >= began + 39 && expiry <= now + 41, `${expiry - now} s from now`);
-    await real.guestIsShown();
-    const [viewer, ...others] = await real.viewers();
-    assert.ok(viewer !== undefined && others.length === 0);
-    process.kill(viewer, 'SIGTERM');
     await real.home.waitForProcesses('the viewer has ended', (running) => !running.some(isViewer));
     await real.assertOnlySandboxIsLeft();
     // What it left does not bother the next one.

@@ -23,6 +23,7 @@ import { formatTime } from '../output/plain.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { permissionsOn } from '../vm/permissions.ts';
+import { explainRefusal } from '../vm/refusal.ts';
 import type { Vm } from '../vm/types.ts';
 import { vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
@@ -127,8 +128,13 @@ export async function runConsole(
     ]);
     const me = { me: subject.name, permissions: permissionsOn(vm, pool, subject), pool };
     const request: ConsoleRequest = { ...command.request, ...me };
-    if (flags.file !== undefined) await writeConsoleFile(context, vm, request, flags.file, flags, hooks);
-    else await openConsole(context, vm, request, flags, command, hooks);
+    try {
+      if (flags.file !== undefined) await writeConsoleFile(context, vm, request, flags.file, flags, hooks);
+      else await openConsole(context, vm, request, flags, command, hooks);
+    } catch (error) {
+      const permissions = [flags.take === true ? ('takeConsole' as const) : ('accessConsole' as const)];
+      throw explainRefusal(error, { vm, pool, user: subject.name, permissions });
+    }
   } finally {
     progress.done();
     for (const line of clock.lines()) terminal.detail(line);
@@ -149,7 +155,9 @@ async function readCommand(context: Context, flags: ConsoleFlags): Promise<Conso
   const timeoutMs = parseDuration(flags.timeout);
   await checkOutput(context, flags);
   const settings = await context.settings;
-  const tunnel = flags.tunnel ?? settings.tunnel ?? 'auto';
+  // Whoever names the way wants that one.
+  const named = flags.host !== undefined || flags.proxy !== undefined;
+  const tunnel = flags.tunnel ?? (named ? 'never' : (settings.tunnel ?? 'auto'));
   const shown = flags.file === undefined && flags.web !== true;
   const plan = shown ? await findViewer(context, flags, settings) : undefined;
   checkCombination(flags, tunnel, plan);
