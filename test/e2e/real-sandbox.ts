@@ -18,6 +18,7 @@ import { parsePpm, shareShown, type Picture } from './picture.ts';
 
 const execute = promisify(execFile);
 const LIMIT_MS = 10_000;
+const OF_SANDBOX = /^(?:qemu-system-.*|etcd|kube-apiserver|vmop-kubelet)$/;
 
 export const DESKTOP = 'desktop-1';
 const REF = { namespace: 'default', name: DESKTOP };
@@ -47,11 +48,11 @@ export class RealSandbox {
     this.x11 = x11;
   }
 
-  /** Nothing is started but the screen. */
-  static async create(): Promise<RealSandbox> {
+  /** Nothing is started but the screen; `env` is for every vmop. */
+  static async create(env: NodeJS.ProcessEnv = {}): Promise<RealSandbox> {
     const x11 = await startX11();
     const { DISPLAY, XDG_RUNTIME_DIR, NO_AT_BRIDGE } = x11.env;
-    const home = await CliHome.create({ DISPLAY, XDG_RUNTIME_DIR, NO_AT_BRIDGE });
+    const home = await CliHome.create({ DISPLAY, XDG_RUNTIME_DIR, NO_AT_BRIDGE, ...env });
     // The guest takes a download to make; a home without one is tested elsewhere.
     const cache = guestCache(home.env);
     await mkdir(path.dirname(cache), { recursive: true });
@@ -176,11 +177,11 @@ export class RealSandbox {
     return (await execute('xdotool', args, { env: this.x11.env, timeout: LIMIT_MS })).stdout.trim();
   }
 
-  /** After a session nothing may be there but the sandbox: its process and QEMU. */
+  /** After a session nothing may be there but the sandbox: its process, API server and QEMU. */
   async assertOnlySandboxIsLeft(): Promise<void> {
     const running = await this.home.processes();
     const others = running.filter(
-      ({ args }) => !args.includes('daemon') && !/qemu-system/.test(args[0] ?? ''),
+      ({ args }) => !args.includes('daemon') && !OF_SANDBOX.test(path.basename(args[0] ?? '')),
     );
     assert.deepEqual(others, [], 'a process is left behind');
     assert.deepEqual(await readdir(this.home.temporary), [], 'a temporary file is left behind');

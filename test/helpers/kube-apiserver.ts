@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Identity } from '../../src/lib/cluster/types.ts';
+import type { PolicyRule } from '../../src/lib/sandbox/api/index.ts';
 import { buildKubeBinaries } from '../../scripts/kube-binaries/build.ts';
 import { binariesIn, type KubeBinaries } from '../../src/lib/sandbox/kube-apiserver/binaries.ts';
 import { clientCertificate } from '../../src/lib/sandbox/kube-apiserver/certificates.ts';
@@ -43,8 +45,17 @@ async function assets(): Promise<Required<KubeBinaries>> {
   return { ...built, ...given };
 }
 
+export interface KubeApiserverSettings {
+  /** Users by their bearer tokens, beside the administrator. */
+  tokens?: Record<string, Identity>;
+  rules?: PolicyRule[];
+  /** More arguments of kube-apiserver. */
+  args?: string[];
+}
+
 /** Starts one in 2 to 3 seconds. Rejects where `findKubeBinaries` has a reason. */
-export async function startKubeApiserver(): Promise<KubeApiserver> {
+export async function startKubeApiserver(settings: KubeApiserverSettings = {}): Promise<KubeApiserver> {
+  const { tokens = {}, rules = [], args = [] } = settings;
   const binaries = await findKubeBinaries();
   if ('reason' in binaries) throw new Error(binaries.reason);
   const adminToken = newToken();
@@ -52,8 +63,9 @@ export async function startKubeApiserver(): Promise<KubeApiserver> {
     binaries,
     directory: undefined,
     port: undefined,
-    tokens: { [adminToken]: { username: 'admin', groups: ['system:masters'] } },
-    rules: [],
+    tokens: { ...tokens, [adminToken]: { username: 'admin', groups: ['system:masters'] } },
+    rules,
+    args,
     podLog: undefined,
     onFailure: (error) => void process.stderr.write(`${error.message}\n`),
   });

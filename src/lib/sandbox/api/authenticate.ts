@@ -47,5 +47,12 @@ function impersonated(headers: Headers, rules: readonly PolicyRule[], identity: 
     const attributes = { ...subject, group: '', verb: 'impersonate' };
     if (!isAllowed(rules, identity, attributes)) throw forbidden(identity, attributes);
   }
-  return authenticated({ username, groups });
+  return authenticated({ username, groups: groups.length > 0 ? groups : serviceAccountGroups(username) });
+}
+
+/** The groups of a service account, which go with its name. */
+function serviceAccountGroups(username: string): string[] {
+  const [, namespace] = /^system:serviceaccount:([^:]+):[^:]+$/.exec(username) ?? [];
+  if (namespace === undefined) return [];
+  return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
 }

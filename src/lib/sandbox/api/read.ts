@@ -37,7 +37,8 @@ export function textOf(kind: Kind, stored: StoredObject): string {
 
 /** Where a list stands: its version, and the last key of the page before. */
 interface PageToken {
-  version: number;
+  /** undefined: whichever is current, which is not that of the pages before. */
+  version?: number;
   after: string;
 }
 
@@ -49,7 +50,7 @@ export function listObjects(context: ApiContext, request: KindRequest): Answer {
   const version = token?.version ?? context.store.version;
   checkVersion(context, target.query);
   const all = context.store.listAt(kind.collection, version, selection.namespace);
-  if (all === undefined) throw expiredPage();
+  if (all === undefined) throw expiredPage(token?.after ?? '');
   const selected = selection.filtered ? all.filter(selection.matches) : all;
   const rest = token ? selected.slice(firstAfter(selected, token.after)) : selected;
   const limit = integerParameter(target.query, 'limit') || rest.length;
@@ -107,14 +108,16 @@ function parsePageToken(query: URLSearchParams): PageToken | undefined {
   const token = asObject(parseJson(Buffer.from(text, 'base64url').toString()));
   const version = asInteger(token['version']);
   const after = asString(token['after']);
-  if (version === undefined || after === undefined) throw badRequest('continue key is not valid');
-  return { version, after };
+  if (after === undefined) throw badRequest('continue key is not valid');
+  return version === undefined ? { after } : { version, after };
 }
 
-function expiredPage(): ApiFailure {
+function expiredPage(after: string): ApiFailure {
   return expired(
     'The provided continue parameter is too old to display a consistent list result. ' +
-      'You must start a new list without the continue parameter.',
+      'You can start a new list without the continue parameter, or use the continue token in this response to ' +
+      'retrieve the remainder of the results, which then may lack objects or have some that came meanwhile.',
+    { continueToken: encodePageToken({ after }) },
   );
 }
 

@@ -20,6 +20,8 @@ interface FailureDetails {
   causes?: StatusCause[];
   retryAfterSeconds?: number;
   headers?: Record<string, string>;
+  /** Where a list goes on that cannot be as it was. */
+  continueToken?: string;
 }
 
 /** A request that is answered with a `Status` instead of what it asked for. */
@@ -37,7 +39,7 @@ export class ApiFailure extends Error {
   }
 
   toStatus(): JsonObject {
-    const { subject, causes, retryAfterSeconds } = this.details;
+    const { subject, causes, retryAfterSeconds, continueToken } = this.details;
     const details = {
       ...(subject?.name ? { name: subject.name } : {}),
       ...(subject?.group ? { group: subject.group } : {}),
@@ -48,7 +50,7 @@ export class ApiFailure extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: continueToken === undefined ? {} : { continue: continueToken },
       status: 'Failure',
       message: this.message,
       reason: this.reason,
@@ -107,8 +109,8 @@ export function conflict(subject: Subject, why = MODIFIED): ApiFailure {
 }
 
 /** A watch or a page that starts at a version whose changes are no longer known. */
-export function expired(message: string): ApiFailure {
-  return new ApiFailure(410, 'Expired', message);
+export function expired(message: string, details: FailureDetails = {}): ApiFailure {
+  return new ApiFailure(410, 'Expired', message, details);
 }
 
 export function bodyTooLarge(limit: number): ApiFailure {

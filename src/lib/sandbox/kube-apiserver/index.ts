@@ -19,6 +19,8 @@ import { tokenFile } from './token-file.ts';
 
 export interface KubeApiserverOptions extends ApiOptions {
   binaries: KubeBinaries;
+  /** More arguments of kube-apiserver. */
+  args?: readonly string[];
 }
 
 export interface RunningKubeApiserver extends RunningApi {
@@ -99,7 +101,7 @@ async function start(directory: string, options: KubeApiserverOptions, port: num
   try {
     const durable = options.directory !== undefined;
     await servers.begin({ name: 'etcd', program: binaries.etcd, args: etcdArguments({ durable }) });
-    const args = apiserverArguments({ port });
+    const args = [...apiserverArguments({ port }), ...(options.args ?? [])];
     await servers.begin({ name: 'kube-apiserver', program: binaries.kubeApiserver, args });
     let kubeletPort: Promise<string> | undefined;
     if (binaries.kubelet !== undefined) {

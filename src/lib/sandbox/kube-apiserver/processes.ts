@@ -78,8 +78,8 @@ export async function startServer(directory: string, server: ServerProgram): Pro
 
 /** No proxies, and nothing of ours that they would take for a flag, as etcd does with `ETCD_…`. */
 function environment(): NodeJS.ProcessEnv {
-  const wanted = ['PATH', 'HOME', 'TMPDIR', 'GOMAXPROCS'];
-  return Object.fromEntries(wanted.map((name) => [name, process.env[name]]));
+  const kept = Object.entries(process.env).filter(([name]) => !/^ETCD_|_proxy$/i.test(name));
+  return Object.fromEntries(kept);
 }
 
 function readLine({ stdout }: ChildProcess): Promise<string> {

@@ -8,6 +8,8 @@ export interface ApiTarget {
   url: string;
   caPem: string;
   token: string;
+  /** Tokens of the contract’s users, by their names. */
+  userTokens?: Record<string, string>;
 }
 
 export interface CallOptions {

@@ -2,8 +2,10 @@ import { after, before, describe } from 'node:test';
 import { TestClient, type ApiTarget } from './client.ts';
 import { accessContract } from './contract-access.ts';
 import { coreContract } from './contract-core.ts';
+import { historyContract } from './contract-history.ts';
 import { listContract } from './contract-lists.ts';
 import { patchContract } from './contract-patches.ts';
+import { ruleContract } from './contract-rules.ts';
 import { watchContract } from './contract-watches.ts';
 import { wireContract } from './contract-wire.ts';
 import { writeContract } from './contract-writes.ts';
@@ -11,8 +13,8 @@ import { Fixture } from './fixture.ts';
 
 /**
  * What vmop and the operator count on in a Kubernetes API with VM-Operator's kinds: one suite for the embedded API and
- * for a real kube-apiserver (with the kinds of `customResourceDefinitions`, and pods that need no service account). Works
- * in a namespace of its own.
+ * for a real kube-apiserver (with the kinds of `customResourceDefinitions`, and pods that need no service account), both
+ * with the users and rules of contract-users.ts. Works in a namespace of its own.
  */
 export function apiContract(name: string, open: () => Promise<ApiTarget>): void {
   describe(name, () => {
@@ -28,5 +30,7 @@ export function apiContract(name: string, open: () => Promise<ApiTarget>): void 
     listContract(fixture);
     watchContract(fixture);
     accessContract(fixture);
+    ruleContract(fixture);
+    historyContract(fixture);
   });
 }
