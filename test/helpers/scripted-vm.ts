@@ -1,18 +1,9 @@
-import assert from 'node:assert/strict';
-import type { Cluster, JsonObject, KubeObject, ObjectRef, Resource } from '../../src/lib/cluster/types.ts';
-import {
-  DISPLAY_SECRETS,
-  findDisplaySecret,
-  type DisplaySecret,
-} from '../../src/lib/console/secret/display-secret.ts';
-import { passwordPatch, type PasswordChange } from '../../src/lib/console/secret/password.ts';
-import { RUNNER_PODS } from '../../src/lib/console/runner-pod.ts';
+import type { Cluster, JsonObject, KubeObject, Resource } from '../../src/lib/cluster/types.ts';
 import type { LogLine } from '../../src/lib/sandbox/operator/index.ts';
-import { asObject } from '../../src/lib/cluster/parse.ts';
-import { EVENTS } from '../../src/lib/vm/events.ts';
 import { followVm } from '../../src/lib/vm/follow.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
 import { CONDITIONS, type ConditionType, type Vm } from '../../src/lib/vm/types.ts';
+import { ScriptedObjects } from './scripted-objects.ts';
 
 export interface ScriptedVmOptions {
   /** Merged over `spec`: two CPUs of four, a SPICE display. */
@@ -33,19 +24,8 @@ const STOPPED = { status: 'False', reason: 'VmStopped', message: 'The VM is not 
 
 const RAW: Resource<KubeObject> = { ...VMS, parse: (object) => object };
 
-const CONFIG_MAPS: Resource<KubeObject> = {
-  group: '',
-  version: 'v1',
-  plural: 'configmaps',
-  kind: 'ConfigMap',
-  namespaced: true,
-  parse: (object) => object,
-};
-
 /** One VM whose manager, runner and guest are played by a test: each method writes what one of them was seen to write. */
-export class ScriptedVm {
-  readonly ref: ObjectRef;
-  readonly #admin: Cluster;
+export class ScriptedVm extends ScriptedObjects {
   readonly #log: LogLine[];
   #conditions: JsonObject[] = [];
   #serial = 0;
@@ -54,8 +34,7 @@ export class ScriptedVm {
   hostAheadMs = 0;
 
   private constructor(admin: Cluster, name: string, log: LogLine[], cpus: number) {
-    this.ref = { namespace: NAMESPACE, name };
-    this.#admin = admin;
+    super(admin, { namespace: NAMESPACE, name });
     this.#log = log;
     this.#cpus = cpus;
   }
@@ -76,26 +55,22 @@ export class ScriptedVm {
     return scripted;
   }
 
-  get name(): string {
-    return this.ref.name;
-  }
-
   get(): Promise<Vm> {
-    return this.#admin.get(VMS, this.ref);
+    return this.admin.get(VMS, this.ref);
   }
 
   raw(): Promise<KubeObject> {
-    return this.#admin.get(RAW, this.ref);
+    return this.admin.get(RAW, this.ref);
   }
 
   /** Merged into the spec, as somebody else's change; `null` removes. */
   async spec(spec: JsonObject): Promise<void> {
-    await this.#admin.patch(VMS, this.ref, { type: 'merge', body: { spec } });
+    await this.admin.patch(VMS, this.ref, { type: 'merge', body: { spec } });
   }
 
   /** Merged into the status; `null` removes. */
   async status(status: JsonObject): Promise<void> {
-    await this.#admin.patch(VMS, this.ref, { type: 'merge', body: { status } }, { subresource: 'status' });
+    await this.admin.patch(VMS, this.ref, { type: 'merge', body: { status } }, { subresource: 'status' });
   }
 
   /** The time of a condition moves only when it turns, and is that of the host. */
@@ -119,7 +94,7 @@ export class ScriptedVm {
 
   /** Resolves to the VM as soon as it is so. */
   until(holds: (vm: Vm) => boolean): Promise<Vm> {
-    return followVm(this.#admin, this.ref, {
+    return followVm(this.admin, this.ref, {
       resource: VMS,
       decide: (vm) => (holds(vm) ? { done: vm } : undefined),
       describe: (vm) => ({ state: JSON.stringify(vm) }),
@@ -128,109 +103,9 @@ export class ScriptedVm {
     });
   }
 
-  /** Manager: the runner's pod, whose addresses the kubelet tells later: none yet, where none are given. */
-  async pod(...addresses: string[]): Promise<void> {
-    const { name } = this.ref;
-    await this.#admin.create(RUNNER_PODS, NAMESPACE, {
-      metadata: { name, labels: this.#labels('vm-runner') },
-      spec: { hostNetwork: true, containers: [{ name }] },
-    });
-    const body = { status: { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) } };
-    if (addresses.length > 0) {
-      await this.#admin.patch(RUNNER_PODS, this.ref, { type: 'merge', body }, { subresource: 'status' });
-    }
-  }
-
-  /** Manager: the runner's configuration. */
-  async configMap(text: string): Promise<void> {
-    const metadata = { name: this.name, labels: this.#labels('vm-runner') };
-    await this.#admin.create(CONFIG_MAPS, NAMESPACE, { metadata, data: { 'config.yaml': text } });
-  }
-
-  async configText(): Promise<unknown> {
-    const { data } = await this.#admin.get(CONFIG_MAPS, this.ref);
-    return asObject(data)['config.yaml'];
-  }
-
-  async podAnnotations(): Promise<Record<string, string>> {
-    return (
-      (await this.#admin.get({ ...RUNNER_PODS, parse: ({ metadata }) => metadata }, this.ref)).annotations ??
-      {}
-    );
-  }
-
-  /** Runner: an event, whose whole text may be its reason. */
-  async event(action: string, reason: string): Promise<void> {
-    await this.#admin.create(EVENTS, NAMESPACE, {
-      metadata: { generateName: `${this.name}-` },
-      regarding: { kind: 'VirtualMachine', namespace: NAMESPACE, name: this.name },
-      eventTime: new Date().toISOString().replace('Z', '000Z'),
-      reportingController: 'vmoperator.jdrupes.org/vm-runner',
-      reportingInstance: this.name,
-      type: 'Normal',
-      action,
-      reason,
-    });
-  }
-
   /** Somebody deletes the VM: the object goes at once, the pod later. */
   async delete(): Promise<void> {
-    await this.#admin.delete(VMS, this.ref);
-  }
-
-  async deleteSecret(): Promise<void> {
-    await this.#admin.delete(DISPLAY_SECRETS, await this.secretNow());
-  }
-
-  #labels(component: string): JsonObject {
-    return {
-      'app.kubernetes.io/name': 'vm-runner',
-      'app.kubernetes.io/component': component,
-      'app.kubernetes.io/instance': this.ref.name,
-    };
-  }
-
-  /** Manager: a display Secret, locked unless said otherwise. `null`: without the key. */
-  async secret(
-    content: { name?: string; password?: string | null; expiry?: string | null } = {},
-  ): Promise<void> {
-    const { name = `${this.ref.name}-display-secret`, password = 'of-the-manager', expiry = 'now' } = content;
-    const encode = (text: string): string => Buffer.from(text).toString('base64');
-    const data = {
-      ...(password === null ? {} : { 'display-password': encode(password) }),
-      ...(expiry === null ? {} : { 'password-expiry': encode(expiry) }),
-    };
-    const metadata = { name, labels: this.#labels('display-secret') };
-    await this.#admin.create(DISPLAY_SECRETS, NAMESPACE, { metadata, data });
-  }
-
-  async secretNow(): Promise<DisplaySecret> {
-    const { secret } = await findDisplaySecret(this.#admin, this.ref);
-    assert.ok(secret, `${this.ref.name} has a display Secret`);
-    return secret;
-  }
-
-  /** Another client's write to the Secret. */
-  async changeSecret(change: PasswordChange): Promise<void> {
-    const secret = await this.secretNow();
-    await this.#admin.patch(DISPLAY_SECRETS, secret, passwordPatch(secret, change));
-  }
-
-  /** Resolves to the Secret as soon as its password is another one than this. */
-  async secretAfter(password: string | undefined): Promise<DisplaySecret> {
-    const seen = new AbortController();
-    const signal = AbortSignal.any([seen.signal, AbortSignal.timeout(PATIENCE_MS)]);
-    const { name } = await this.secretNow();
-    try {
-      for await (const change of this.#admin.watch(DISPLAY_SECRETS, { namespace: NAMESPACE, signal })) {
-        const secrets = change.type === 'synced' ? change.items : [change.item];
-        const found = secrets.find((secret) => secret.name === name && secret.password !== password);
-        if (found) return found;
-      }
-    } finally {
-      seen.abort();
-    }
-    throw new Error(`the password of ${this.ref.name} does not change`);
+    await this.admin.delete(VMS, this.ref);
   }
 
   // The runner's and the guest's part, in the order of a start (docs/vm-operator.md).
