@@ -188,7 +188,7 @@ test('what RBAC forbids names what is missing, and who can give it', async () =>
   assert.equal(code, 4);
   assert.match(
     stderr,
-    /^error: the API server does not let alice patch vms "unlisted"\n {2}spec\.permissions gives start on unlisted, but no Role .* an administrator of namespace default can/m,
+    /^error: the API server does not let alice patch vms "unlisted"\n {2}no Role allows what start on unlisted takes; an administrator of namespace default can/m,
   );
   await suite.sandbox.admin.delete(VMS, { namespace: 'default', name: 'unlisted' });
 });

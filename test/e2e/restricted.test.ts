@@ -155,7 +155,7 @@ suite('VMs of users who may not list them, on a real API server', { skip }, () =
     assert.equal(tried.code, 4);
     assert.match(
       tried.stderr,
-      /^error: the API server does not let watcher patch vms "mine-1"\n {2}spec\.permissions gives start/m,
+      /^error: the API server does not let watcher patch vms "mine-1"\n {2}no Role allows what start on mine-1 takes/m,
     );
     assert.deepEqual((await run('watcher', 'can-i --list')).code, 0);
   });

@@ -40,7 +40,7 @@ export interface RefusedAction {
   pool: VmPool | undefined;
   /** As `spec.permissions` names the user. */
   user: string;
-  /** What `spec.permissions` must give for it, and gives. */
+  /** What `spec.permissions` must give for it. */
   permissions: readonly Permission[];
 }
 
@@ -76,7 +76,7 @@ function deniedByRbac(
   const hint =
     permissions.length === 0
       ? `an administrator of namespace ${vm.namespace} can allow it in a Role`
-      : `spec.permissions gives ${permissions.join(' and ')} on ${vm.name}, but no Role allows what that takes; ` +
+      : `no Role allows what ${permissions.join(' and ')} on ${vm.name} takes; ` +
         `an administrator of namespace ${vm.namespace} can change that: vmop access apply`;
   const message = sanitize(`${whose}the API server does not let ${user} ${verb} ${what}`);
   return new VmopError('forbidden', message, { hint, vm: vm.name, cause });

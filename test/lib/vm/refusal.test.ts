@@ -89,7 +89,7 @@ describe('a refusal as a person is told it', () => {
       'by RBAC',
       explain(rbac),
       'the API server does not let alice patch vms "desktop-1"',
-      /^spec\.permissions gives start on desktop-1, but no Role .*an administrator of namespace ns/,
+      /^no Role allows what start on desktop-1 takes; an administrator of namespace ns/,
     ],
     [
       'by RBAC, about something else',
