@@ -135,7 +135,7 @@ describe('embedded API with options', () => {
     succeeded(await admin.merge(`${VMS}/printed/status`, { status }));
     clock = new Date(clock.getTime() + 95_000);
     const table = succeeded(await admin.get(`${VMS}/printed`, { headers }));
-    const cells = ['printed', 'Stopped', 'True', 'alice', 'bob', 'desktops', 'bob', '2', '1G', '', '95s'];
+    const cells = ['printed', 'Stopped', 'True', 'alice', 'bob', 'desktops', 'bob', '2', '1G', null, '95s'];
     assert.deepEqual(pick(table, 'rows.0.cells'), cells);
   });
 
