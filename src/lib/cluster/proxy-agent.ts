@@ -26,7 +26,10 @@ class Ways {
 
   make({ host, port }: Target, use: (socket: net.Socket) => void, fail: (error: Error) => void): void {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(LIMIT_MS)]);
-    dial(this.#proxy, host ?? '', Number(port), signal).then(use, fail);
+    // `use` throws for a client certificate that is none.
+    dial(this.#proxy, host ?? '', Number(port), signal)
+      .then(use)
+      .catch(fail);
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import { VmopError } from '../../../src/lib/errors.ts';
 import { startHttpProxy, startSocksProxy } from '../../helpers/proxies.ts';
 import { createPod, NAMESPACE, startPort } from './forward-fixture.ts';
 import { CONFIG_MAPS, openTestCluster, rejectionOf, startTestApi, TOKEN } from './fixture.ts';
+import { reply, startScriptedServer } from './scripted-server.ts';
 import { open, ref, type Opened, type Parts } from './user-fixture.ts';
 
 const api = { user: { token: TOKEN } };
@@ -91,6 +92,25 @@ test('the proxy is asked for the server’s name', async (t) => {
     await rejectionOf(cluster.get(CONFIG_MAPS, ref));
     assert.deepEqual(proxy?.asked, ['api.example:6443']);
   }
+});
+
+test('a server without TLS', async (t) => {
+  const server = await startScriptedServer(t, (request) => reply(request));
+  const proxy = await startHttpProxy(t);
+  const url = `http://127.0.0.1:${proxy.port}`;
+  const { cluster } = await open(t, { cluster: { server: server.url, 'proxy-url': url } });
+  await cluster.get(CONFIG_MAPS, ref);
+  await cluster.get(CONFIG_MAPS, ref);
+  assert.deepEqual([server.requests.length, proxy.asked.length], [2, 1]);
+});
+
+test('a client certificate that is none is an error there, too', async (t) => {
+  const proxy = await startHttpProxy(t);
+  const { cluster } = await open(t, {
+    user: { 'client-certificate-data': 'eA==', 'client-key-data': 'eA==' },
+    cluster: { 'proxy-url': `http://127.0.0.1:${proxy.port}` },
+  });
+  await assert.rejects(cluster.get(CONFIG_MAPS, ref), { exitCode: 7, message: /^cluster "c" .*PEM/ });
 });
 
 test('proxy-url wins over the environment', async (t) => {
