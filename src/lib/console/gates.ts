@@ -115,7 +115,11 @@ function loginGate(vm: Vm, { name: me, permissions, pool, loginFollows = false }
   if (permissions.has('takeConsole')) {
     return { name, open: true, sentence: 'who holds takeConsole needs no log-in on the guest' };
   }
-  if (login?.reason === 'NotRequested') return { name, open: true, sentence: 'no log-in is asked for' };
+  // Versions that log nobody in know no such condition.
+  const unasked = login === undefined && wantedUser(vm, pool) === undefined;
+  if (unasked || login?.reason === 'NotRequested') {
+    return { name, open: true, sentence: 'no log-in is asked for' };
+  }
   if (present === me) return { name, open: true, sentence: `${me} is logged in on the guest` };
   const shut = (sentence: string, hint: string): ConsoleGate => ({
     name,

@@ -5,7 +5,7 @@ import { startConnectProxy, type ConnectProxy } from '../../helpers/connect-prox
 import type { ScriptedVm } from '../../helpers/scripted-vm.ts';
 import { operatorSuite } from './suite.ts';
 
-const suite = operatorSuite('Pods and addresses');
+const suite = operatorSuite('Consoles, pods and addresses', { changeable: ['gated'] });
 const { copes, run, start } = suite;
 
 let spice: FakeSpice;
@@ -162,5 +162,31 @@ copes(
     assert.match(anonymous.stderr, /somebody is connected to used from 10\.0\.0\.9/);
     await vm.status({ consoleUser: 'bob' });
     assert.match((await run('console used --file -')).stderr, /bob is connected to used from 10\.0\.0\.9/);
+  },
+);
+
+copes(
+  'UserLoggedIn decides who may have the console; versions that log nobody in have no such condition',
+  'NotRequested and no condition at all let every holder of accessConsole in; a log-in under way does not',
+  async () => {
+    const permissions = [{ user: 'alice', may: ['accessConsole'] }];
+    const vm = await suite.operator.vm('gated', {
+      spec: { permissions },
+      vm: { state: 'Running', display: { spice: { proxyUrl: proxy.url, server: 'desk' } } },
+    });
+    await vm.secret({ expiry: 'never' });
+    await vm.hasRunForLong();
+    const open = async (): Promise<number> => (await run('console gated --file -', { user: 'alice' })).code;
+    assert.equal(await open(), 0, 'NotRequested');
+    await vm.loginAnnounced();
+    assert.equal(await open(), 8, 'True, and nobody is named');
+    await vm.loginDone('bob');
+    assert.equal(await open(), 8, 'somebody else');
+    await vm.loginDone('alice');
+    assert.equal(await open(), 0, 'myself');
+    const { conditions } = (await vm.get()).status;
+    const old = conditions.filter(({ type }) => type === 'Running');
+    await vm.status({ conditions: old, loggedInUser: null });
+    assert.equal(await open(), 0, 'no condition');
   },
 );

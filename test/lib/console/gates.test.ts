@@ -173,6 +173,12 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     ['login', 'state', /alice is to be logged in/, /no agent has answered/],
   ],
   [
+    'a version without log-ins, whose VM has no such condition',
+    { conditions: { Running: 'True/VmStarted' } },
+    asker(ACCESS),
+    undefined,
+  ],
+  [
     'right after the start nobody knows yet',
     { conditions: { ...FREE, UserLoggedIn: 'False/VmStopped' } },
     asker(ACCESS),
