@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import { pathToFileURL } from 'node:url';
+import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import {
   startWebConsole,
   type WebConsole,
   type WebConsoleEvent,
   type WebConsoleOptions,
 } from '../../src/lib/console/web/index.ts';
+import { launchHtml } from '../../src/lib/console/web/browser.ts';
 import { asArray, asNumber, asObject } from '../../src/lib/cluster/parse.ts';
 import { waitUntil } from '../lib/sandbox/qemu/machine-log.ts';
 import { missingForWeb, startChromium, WebDesktop } from './web-desktop.ts';
@@ -60,6 +65,7 @@ describe('the browser console, in a real browser', { skip: missing }, () => {
     const page = await browser.newPage();
     t.after(async () => await page.close());
     page.setDefaultTimeout(LIMIT_MS);
+    page.on('dialog', (dialog) => void dialog.accept());
     page.on('pageerror', (error) => troubles.push(error.message));
     page.on('console', (message) => {
       if (message.type() === 'error') troubles.push(message.text());
@@ -146,6 +152,55 @@ describe('the browser console, in a real browser', { skip: missing }, () => {
     await page.close();
     assert.deepEqual(await web.ended, { kind: 'pageClosed' });
     await waitUntil('nobody is connected', async () => (await desktop.probe.spiceChannels()).length === 0);
+  });
+
+  test('a page is not left unasked while the desktop has the keyboard', async (t) => {
+    const { page } = await open(t);
+    const asks = async (): Promise<unknown> =>
+      await page.evaluate(`!dispatchEvent(new Event('beforeunload', { cancelable: true }))`);
+    await page.locator('#screen canvas').click();
+    assert.equal(await asks(), true);
+    await page.keyboard.press('Shift+F12');
+    assert.equal(await asks(), false);
+  });
+
+  test('the private file that the browser is given leads to the desktop', async (t) => {
+    const web = await serve(t);
+    const folder = await mkdtemp(path.join(tmpdir(), 'vmop-test-'));
+    t.after(async () => await rm(folder, { recursive: true, force: true }));
+    const file = path.join(folder, 'console.html');
+    await writeFile(file, launchHtml(web.url), { mode: 0o600 });
+    const { page, troubles } = await newPage(t);
+    await page.goto(pathToFileURL(file).href);
+    await shown(page);
+    assert.deepEqual(troubles, []);
+  });
+
+  test('fills the screen', async (t) => {
+    const { page } = await open(t);
+    await page.locator('#full').click();
+    await page.locator('header').waitFor({ state: 'hidden' });
+    assert.equal(await page.evaluate('document.activeElement.id'), 'spice_surface_0');
+    await page.evaluate('document.exitFullscreen()');
+    await page.locator('header').waitFor();
+  });
+
+  test('says that vmop is gone when it has died', async (t) => {
+    const web = await serve(t);
+    const { page } = await newPage(t);
+    const connected = Promise.withResolvers<WebSocketRoute>();
+    await page.routeWebSocket(/\/control\//, (route) => {
+      route.connectToServer();
+      connected.resolve(route);
+    });
+    await page.goto(web.url);
+    await shown(page);
+    await (await connected.promise).close();
+    await page.locator('[data-state=ended]').waitFor();
+    assert.match((await page.locator('#text').textContent()) ?? '', /vmop has ended/);
+    const hint = (await page.locator('#hint').textContent()) ?? '';
+    assert.match(hint, /vmop console desktop-1 -n default --web/);
+    assert.equal(await page.evaluate('sessionStorage.length'), 0);
   });
 
   test('says why a session ended, and shows the picture no more', async (t) => {

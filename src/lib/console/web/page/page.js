@@ -185,6 +185,10 @@ class Console {
       button('fit').ariaPressed = String(this.#screen.fit);
       this.#screen.focus();
     });
+    // Ctrl-W is meant for the desktop when it has the keyboard, and browsers keep it for themselves: they ask first.
+    window.addEventListener('beforeunload', (event) => {
+      if (this.#state === 'connected' && this.#screen.hasKeyboard) event.preventDefault();
+    });
     button('full').addEventListener('click', () => void this.#fullScreen());
     button('clipboard').addEventListener('click', () => void this.#shareClipboard());
   }

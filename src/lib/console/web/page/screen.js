@@ -107,6 +107,10 @@ export class Screen {
     return this.#screen.querySelector('canvas');
   }
 
+  get hasKeyboard() {
+    return this.#canvas !== null && document.activeElement === this.#canvas;
+  }
+
   focus() {
     this.#canvas?.focus();
   }
