@@ -43,6 +43,8 @@ export interface ConnectionOptions {
   headers: http.OutgoingHttpHeaders;
   /** To be called when the server answers 401: true when it is worth another try with new `ConnectionOptions`. */
   refused: () => Promise<boolean>;
+  /** A 401 that stays, as the error to throw. */
+  unauthorized: (status: ApiStatus) => ApiError;
   /** What broke before the server answered, as the error to throw. */
   explain: (error: unknown) => VmopError;
 }
@@ -105,6 +107,7 @@ export class Transport {
         await this.#credentials.refused(credentials);
         return true;
       },
+      unauthorized: (status) => this.#unauthorized(credentials, status),
       explain: (error) => this.#lost(error, credentials, false),
     };
   }
@@ -116,6 +119,10 @@ export class Transport {
 
   /** What a 401 says that new credentials did not change. */
   unauthorized({ credentials }: TransportResponse, status: ApiStatus): ApiError {
+    return this.#unauthorized(credentials, status);
+  }
+
+  #unauthorized(credentials: RequestCredentials, status: ApiStatus): ApiError {
     const { user } = this.#options.kubeconfig.places;
     const ended = certificateEnd(credentials.tls.cert);
     const why = ended === undefined ? status.message : `the client certificate has expired (${ended})`;

@@ -251,6 +251,20 @@ describe('after a 401 the credentials are asked for again, once', () => {
     );
   });
 
+  test('a port-forward’s, and what stays refused names the user', async (t) => {
+    const folder = await temporaryFolder(t);
+    const { cluster, sent } = await open(t, {
+      user: plugin(folder, "{ token: 'token-' + calls }"),
+      script: (request) => reply(request, kubeStatus(401, 'Unauthorized')),
+    });
+    const { signal } = new AbortController();
+    await assert.rejects(cluster.forward(ref, 5900, { signal }), {
+      exitCode: 7,
+      message: /^cluster "c" .* does not take the credentials of user "u" in .*config: Unauthorized$/,
+    });
+    assert.deepEqual(sent(), ['Bearer token-1', 'Bearer token-2']);
+  });
+
   test('and no more than once', async (t) => {
     const folder = await temporaryFolder(t);
     const script = (request: ScriptedRequest): void => reply(request, kubeStatus(401, 'Unauthorized'));

@@ -53,7 +53,7 @@ interface OpenSocket {
 async function openSocket({ connect, pod, port }: ForwardRequest, signal: AbortSignal): Promise<OpenSocket> {
   const path = objectPath(PODS, pod, 'portforward', { ports: port });
   for (let last = false; ; last = true) {
-    const { server, agent, headers, refused, explain } = await connect(signal);
+    const { server, agent, headers, refused, unauthorized, explain } = await connect(signal);
     const url = new URL(server + path);
     try {
       const answer = await openWebSocket({ url, protocols: PROTOCOLS, headers, agent, signal });
@@ -62,6 +62,7 @@ async function openSocket({ connect, pod, port }: ForwardRequest, signal: AbortS
       // A token that ran out since it was read: with a new one, once.
       const again = refusal.statusCode === 401 && !last && (await refused());
       const error = await readRefusal(refusal);
+      if (refusal.statusCode === 401 && !again) throw unauthorized(error.status);
       if (!again) throw forwardRefusal(error, pod);
     } catch (error) {
       throw error instanceof VmopError ? error : explain(error);
