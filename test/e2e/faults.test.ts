@@ -10,6 +10,7 @@ import { CliHome, eventually, type CliRun } from '../helpers/cli-process.ts';
 import { startFaultProxy, type Fault } from '../helpers/fault-proxy.ts';
 import { startTestSandbox, type TestSandbox } from '../helpers/sandbox.ts';
 import { startFakeSpice, type FakeSpiceManner } from './fake-spice.ts';
+import { Situations } from './situations.ts';
 
 const skip = process.platform === 'linux' ? false : 'processes are looked up in /proc';
 const NEVER_LISTENED_ON = 1;
@@ -75,15 +76,28 @@ function assertNoProcess(): Promise<unknown> {
   );
 }
 
+const situations = new Situations('Ways and viewers');
+const COMMAND = 'node --test test/e2e/faults.test.ts';
+
 describe('a SPICE port that is none is found before anything is changed', { concurrency: true, skip }, () => {
-  const cases: [string, FakeSpiceManner | undefined, RegExp][] = [
-    ['silent', 'silent', /says nothing|does not answer/],
-    ['refused', undefined, /nothing accepts connections at 127\.0\.0\.1:1/],
-    ['closes', 'closes', /127\.0\.0\.1:\d+ hangs up at once/],
-    ['not-spice', 'http', /what answers at 127\.0\.0\.1:\d+ is no SPICE server/],
+  const cases: [string, string, FakeSpiceManner | undefined, RegExp][] = [
+    ['the SPICE port accepts and never speaks', 'silent', 'silent', /accepts connections and says nothing/],
+    [
+      'nobody listens at the SPICE port',
+      'refused',
+      undefined,
+      /nothing accepts connections at 127\.0\.0\.1:1/,
+    ],
+    ['the SPICE port hangs up', 'closes', 'closes', /127\.0\.0\.1:\d+ hangs up at once/],
+    [
+      'something else answers at the SPICE port',
+      'not-spice',
+      'http',
+      /what answers at 127\.0\.0\.1:\d+ is no SPICE server/,
+    ],
   ];
-  for (const [name, manner, sentence] of cases) {
-    test(name, async (t) => {
+  for (const [situation, name, manner, sentence] of cases) {
+    test(situation, async (t) => {
       const vm = await runningVm(name);
       const { resourceVersion } = await secretOf(vm);
       const place = manner
@@ -93,6 +107,7 @@ describe('a SPICE port that is none is found before anything is changed', { conc
       assert.equal(code, 9, stderr);
       assert.equal(stdout, '');
       assert.match(stderr, sentence);
+      situations.saw(situation, { code, stderr }, vm);
       assert.equal((await secretOf(vm)).resourceVersion, resourceVersion);
       const { status } = await sandbox.admin.get(VMS, { namespace: 'default', name: vm });
       assert.equal(status.consoleUser, undefined);
@@ -104,23 +119,37 @@ describe(
   'a viewer that cannot be used is told before anything is changed',
   { concurrency: true, skip },
   () => {
-    const unusable: [string, (folder: string) => Promise<string>, NodeJS.ProcessEnv, RegExp][] = [
-      ['missing', () => Promise.resolve('/nowhere/remote-viewer'), {}, /does not exist/],
-      ['not-executable', (folder) => fakeViewer(folder, '#!/bin/sh\n', 0o644), {}, /may not be executed/],
+    const unusable: [string, string, (folder: string) => Promise<string>, NodeJS.ProcessEnv, RegExp][] = [
       [
+        '--viewer names what is not there',
+        'missing',
+        () => Promise.resolve('/nowhere/remote-viewer'),
+        {},
+        /does not exist/,
+      ],
+      [
+        '--viewer names what may not be executed',
+        'not-executable',
+        (folder) => fakeViewer(folder, '#!/bin/sh\n', 0o644),
+        {},
+        /may not be executed/,
+      ],
+      [
+        'a viewer, but no desktop to show it on',
         'no-display',
         (folder) => fakeViewer(folder, '#!/bin/sh\n'),
         { DISPLAY: undefined },
         /no desktop to show it on/,
       ],
     ];
-    for (const [name, viewer, env, sentence] of unusable) {
-      test(name, async () => {
+    for (const [situation, name, viewer, env, sentence] of unusable) {
+      test(situation, async () => {
         const vm = await runningVm(name);
         const { resourceVersion } = await secretOf(vm);
         const { code, stderr } = await vmop(['console', vm, '--viewer', await viewer(name)], env);
         assert.equal(code, 9, stderr);
         assert.match(stderr, sentence);
+        situations.saw(situation, { code, stderr }, vm);
         assert.equal((await secretOf(vm)).resourceVersion, resourceVersion);
       });
     }
@@ -128,16 +157,36 @@ describe(
 );
 
 describe('a viewer that fails is told, and its password ended', { concurrency: true, skip }, () => {
-  const failing: [string, string, RegExp][] = [
-    ['dies', '#!/bin/sh\necho some reason >&2\nexit 3\n', /failed: it ended with code 3: some reason/],
-    ['is-killed', '#!/bin/sh\nkill -9 $$\n', /failed: it was ended by SIGKILL/],
-    ['is-no-program', '#!/nowhere/interpreter\n', /remote-viewer cannot be started/],
+  const failing: [string, string, string, RegExp][] = [
+    [
+      'the viewer dies at once',
+      'dies',
+      '#!/bin/sh\necho some reason >&2\nexit 3\n',
+      /failed: it ended with code 3: some reason/,
+    ],
+    ['the viewer is killed', 'is-killed', '#!/bin/sh\nkill -9 $$\n', /failed: it was ended by SIGKILL/],
+    [
+      'the viewer is no program',
+      'is-no-program',
+      '#!/nowhere/interpreter\n',
+      /remote-viewer cannot be started/,
+    ],
     // With a child of its own that has to go as well.
-    ['hangs', '#!/bin/sh\nsleep 300\n', /remote-viewer has not connected to 127\.0\.0\.1:\d+ within 30 s/],
-    ['hangs-on', "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n", /has not connected/],
+    [
+      'the viewer hangs',
+      'hangs',
+      '#!/bin/sh\nsleep 300\n',
+      /remote-viewer has not connected to 127\.0\.0\.1:\d+ within 30 s/,
+    ],
+    [
+      'the viewer hangs and will not end',
+      'hangs-on',
+      "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n",
+      /has not connected/,
+    ],
   ];
-  for (const [name, script, sentence] of failing) {
-    test(name, async (t) => {
+  for (const [situation, name, script, sentence] of failing) {
+    test(situation, async (t) => {
       const vm = await runningVm(name, NOBODY);
       const viewer = await fakeViewer(name, script);
       const place = await fakeSpice(t, 'accepts');
@@ -145,11 +194,14 @@ describe('a viewer that fails is told, and its password ended', { concurrency: t
       assert.equal(code, 9, stderr);
       assert.equal(stdout, '');
       assert.match(stderr, sentence);
+      situations.saw(situation, { code, stderr }, vm);
       assert.equal((await secretOf(vm)).expiry, 'now');
     });
   }
   after(assertNoProcess);
 });
+
+test('docs/console.md tells these', { skip }, () => situations.assertDocumented(COMMAND));
 
 describe('an API server with troubles', { concurrency: 4, skip }, () => {
   const WATCH = /\/vms\?.*watch=(?:1|true)/;

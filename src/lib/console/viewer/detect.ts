@@ -108,6 +108,9 @@ export function detectViewer(platform: PlatformDescription, wanted: WantedViewer
   return { problem };
 }
 
+/** What works without the viewer that was asked for. */
+export const OTHERWISE = 'without --viewer vmop looks for one itself, and --web needs none';
+
 function askedViewer(platform: PlatformDescription, command: string, args: readonly string[]): ViewerSearch {
   const { os, env, files } = platform;
   const base = command.replace(/^.*[\\/]/, '').replace(/\.exe$/i, '');
@@ -117,7 +120,9 @@ function askedViewer(platform: PlatformDescription, command: string, args: reado
   const found = candidates.find((file) => files.has(file));
   if (found === undefined) {
     const where = isPath(command) ? 'does not exist or may not be executed' : 'was not found in PATH';
-    return { problem: new VmopError('console', `the viewer ${quoted(command)} ${where}`) };
+    return {
+      problem: new VmopError('console', `the viewer ${quoted(command)} ${where}`, { hint: OTHERWISE }),
+    };
   }
   const plan = programPlan(platform, found, base, args);
   return hasDisplay(platform, plan) ? { plan } : { problem: noDisplay(plan) };

@@ -11,7 +11,7 @@ import { sanitize, truncate } from '../../text.ts';
 import { onProcessEnd } from '../exit-guard.ts';
 import { createPrivateFile, type PrivateFile } from '../private-file.ts';
 import { isPresentable, parseViewerLine, type ViewerEvent } from './debug-output.ts';
-import { FILE_PLACE, type ViewerPlan } from './detect.ts';
+import { FILE_PLACE, OTHERWISE, type ViewerPlan } from './detect.ts';
 import type { Environment } from './platform.ts';
 
 export interface LaunchOptions {
@@ -175,6 +175,7 @@ class ViewerProcess implements RunningViewer {
     const [error] = await once(this.#child, 'error');
     await this.ended;
     throw new VmopError('console', `${this.#name} cannot be started: ${sanitize(messageOf(error))}`, {
+      hint: OTHERWISE,
       cause: error,
     });
   }

@@ -284,9 +284,9 @@ const PROBLEMS: [
     { command: 'foo\u001b' },
     'console',
     /the viewer "foo\\x1b" was not found in PATH/,
-    /^$/,
+    /--web needs none/,
   ],
-  ['an unknown path', {}, { command: './foo' }, 'console', /does not exist or may not be executed/, /^$/],
+  ['an unknown path', {}, { command: './foo' }, 'console', /does not exist or may not be executed/, /--web/],
   [
     'spicy without a desktop',
     { files: ['/usr/bin/spicy'], env: { ...LINUX, DISPLAY: '' } },
