@@ -98,7 +98,7 @@ export default defineConfig({
       rules: { 'no-restricted-imports': ['error', { patterns: [...homed(folder), outside(folder)] }] },
     })),
     {
-      files: ['test/**/*.ts', 'scripts/**/*.ts'],
+      files: ['test/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts'],
       rules: {
         // node:test's own functions return promises that nobody awaits, and assertions are handed around.
         'typescript/no-floating-promises': 'off',

@@ -26,5 +26,13 @@ export function userRules(vmNames: readonly string[]): PolicyRule[] {
     },
     { subjects: SUBJECTS, verbs: ['patch'], apiGroups: [''], resources: ['configmaps'], resourceNames },
     { subjects: SUBJECTS, verbs: ['patch', 'delete'], apiGroups: [''], resources: ['pods'], resourceNames },
+    // Over WebSocket both verbs are asked for.
+    {
+      subjects: SUBJECTS,
+      verbs: ['get', 'create'],
+      apiGroups: [''],
+      resources: ['pods/portforward'],
+      resourceNames,
+    },
   ];
 }

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type net from 'node:net';
 import { Readable, type Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { describe, test, type TestContext } from 'node:test';
+import { after, describe, test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { VmopError } from '../../../src/lib/errors.ts';
-import type { Cluster } from '../../../src/lib/cluster/types.ts';
-import { openTestCluster, startTestApi } from './fixture.ts';
+import type { Cluster, ObjectRef } from '../../../src/lib/cluster/types.ts';
+import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../../helpers/kube-apiserver.ts';
+import { openTestCluster, startTestApi, TOKEN } from './fixture.ts';
 import {
   createPod,
   NAMESPACE,
@@ -17,31 +19,54 @@ import {
   type UpgradeProxy,
 } from './forward-fixture.ts';
 
-const POD = { namespace: NAMESPACE, name: 'desktop-1' };
 const MIB = 1024 * 1024;
+
+interface ServerUnderTest {
+  url: string;
+  caPem: string;
+  /** Of an administrator. */
+  token: string;
+}
+
+type Start = (t: TestContext) => Promise<ServerUnderTest>;
+
+const embedded: Start = async (t) => ({ ...(await startTestApi(t)), token: TOKEN });
+
+let shared: Promise<KubeApiserver> | undefined;
+after(async () => (await shared)?.close());
+
+/** One for all tests: it takes seconds to start. */
+const kubeApiserver: Start = async () => {
+  shared ??= startKubeApiserver();
+  const { url, caPem, adminToken } = await shared;
+  return { url, caPem, token: adminToken };
+};
 
 interface Stage {
   cluster: Cluster;
+  pod: ObjectRef;
   proxy: UpgradeProxy;
   /** A connection to the port; gone after the test. */
   forward: (port: number) => Promise<Duplex>;
 }
 
-/** The embedded API behind a proxy, with a running pod. */
-async function stage(t: TestContext, protocols?: string): Promise<Stage> {
-  const api = await startTestApi(t);
-  await createPod(await openTestCluster(t, api), POD.name);
-  const proxy = await startUpgradeProxy(t, api, protocols);
-  const cluster = await openTestCluster(t, proxy);
+/** A running pod, and an API server behind a proxy. */
+async function stage(t: TestContext, start: Start, protocols?: string): Promise<Stage> {
+  const server = await start(t);
+  const { token } = server;
+  const pod = { namespace: NAMESPACE, name: `desktop-${randomUUID()}` };
+  await createPod(await openTestCluster(t, server, { token }), pod.name);
+  const proxy = await startUpgradeProxy(t, server, protocols);
+  const cluster = await openTestCluster(t, proxy, { token });
   const ended = new AbortController();
   t.after(() => ended.abort());
   const forward = async (port: number): Promise<Duplex> => {
-    const stream = await cluster.forward(POD, port, { signal: ended.signal });
+    const stream = await cluster.forward(pod, port, { signal: ended.signal });
     // What breaks when the test is over concerns nobody.
     stream.on('error', () => {});
     return stream;
   };
-  return { cluster, proxy, forward };
+  return { cluster, pod, proxy, forward };
 }
 
 /** Bytes that no two connections have in common. */
@@ -65,95 +90,181 @@ async function failureOf(stream: Duplex): Promise<VmopError> {
   return error;
 }
 
-for (const [name, protocols] of [
-  ['SPDY in a WebSocket', undefined],
-  ['channels in a WebSocket', 'v4.channel.k8s.io'],
-] as const) {
-  describe(name, { timeout: 60_000 }, () => {
-    test('carries bytes to the port and back', async (t) => {
-      const { forward } = await stage(t, protocols);
-      const port = await startPort(t, (socket) => socket.pipe(socket));
-      const stream = await forward(port);
-      stream.write('hello');
-      const [answer] = await once(stream, 'data');
-      assert.equal(String(answer), 'hello');
-    });
+/** More than all buffers between the two ends hold; far less than what is sent. */
+const BOUND = 80 * MIB;
 
-    test('many connections at once, megabytes both ways, nothing mixed up', async (t) => {
-      const { forward } = await stage(t, protocols);
-      const port = await startPort(t, (socket) => socket.pipe(socket));
-      await Promise.all(
-        Array.from({ length: 12 }, async (_, seed) => {
-          const stream = await forward(port);
-          const size = 3 * MIB;
-          const wanted = hashOf(chunks(seed, size));
-          const hash = createHash('sha256');
-          let received = 0;
-          const all = new Promise<void>((resolve, reject) => {
-            stream.on('error', reject);
-            stream.on('data', (bytes: Buffer) => {
-              hash.update(bytes);
-              received += bytes.length;
-              if (received === size) resolve();
-            });
+/** Resolves when a number has stopped growing. */
+async function standstill(read: () => number): Promise<void> {
+  for (let last = -1; last !== read() || last === 0; await sleep(500)) last = read();
+}
+
+function suite(start: Start, protocols?: string): void {
+  test('carries bytes to the port and back', async (t) => {
+    const { forward } = await stage(t, start, protocols);
+    const port = await startPort(t, (socket) => socket.pipe(socket));
+    const stream = await forward(port);
+    stream.write('hello');
+    const [answer] = await once(stream, 'data');
+    assert.equal(String(answer), 'hello');
+  });
+
+  test('many connections at once, megabytes both ways, nothing mixed up', async (t) => {
+    const { forward } = await stage(t, start, protocols);
+    const port = await startPort(t, (socket) => socket.pipe(socket));
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, seed) => {
+        const stream = await forward(port);
+        const size = 3 * MIB;
+        const wanted = hashOf(chunks(seed, size));
+        const hash = createHash('sha256');
+        let received = 0;
+        const all = new Promise<void>((resolve, reject) => {
+          stream.on('error', reject);
+          stream.on('data', (bytes: Buffer) => {
+            hash.update(bytes);
+            received += bytes.length;
+            if (received === size) resolve();
           });
-          Readable.from(chunks(seed, size)).pipe(stream, { end: false });
-          await all;
-          assert.equal(hash.digest('hex'), await wanted);
-        }),
-      );
-    });
+        });
+        Readable.from(chunks(seed, size)).pipe(stream, { end: false });
+        await all;
+        assert.equal(hash.digest('hex'), await wanted);
+      }),
+    );
+  });
 
-    test('the end of the port comes after all its bytes', async (t) => {
-      const { forward } = await stage(t, protocols);
-      const port = await startPort(t, (socket) => void Readable.from(chunks(1, 5 * MIB)).pipe(socket));
-      const stream = await forward(port);
-      assert.equal(await hashOf(stream), await hashOf(chunks(1, 5 * MIB)));
-    });
+  test('the end of the port comes after all its bytes', async (t) => {
+    const { forward } = await stage(t, start, protocols);
+    const port = await startPort(t, (socket) => void Readable.from(chunks(1, 5 * MIB)).pipe(socket));
+    const stream = await forward(port);
+    assert.equal(await hashOf(stream), await hashOf(chunks(1, 5 * MIB)));
+  });
 
-    test('nothing listens on the port', async (t) => {
-      const { forward } = await stage(t, protocols);
-      const port = await unusedPort();
-      const error = await failureOf((await forward(port)).resume());
-      assert.equal(error.code, 'console');
-      assert.equal(error.message, `nothing listens on port ${port} of pod "desktop-1"`);
-    });
+  test('nothing listens on the port', async (t) => {
+    const { forward, pod } = await stage(t, start, protocols);
+    const port = await unusedPort();
+    const error = await failureOf((await forward(port)).resume());
+    assert.equal(error.code, 'console');
+    assert.equal(error.message, `nothing listens on port ${port} of pod "${pod.name}"`);
+  });
 
-    test('the API server goes away', async (t) => {
-      const { forward, proxy } = await stage(t, protocols);
-      const port = await startPort(t, (socket) => socket.pipe(socket));
-      const stream = (await forward(port)).resume();
-      const failure = failureOf(stream);
-      proxy.disconnect();
-      assert.equal((await failure).code, 'unreachable');
-      assert.equal(stream.destroyed, true);
-      const again = await forward(port);
-      again.write('again');
-      assert.equal(String((await once(again, 'data'))[0]), 'again');
-    });
+  test('the API server goes away', async (t) => {
+    const { forward, proxy } = await stage(t, start, protocols);
+    const port = await startPort(t, (socket) => socket.pipe(socket));
+    const stream = (await forward(port)).resume();
+    const failure = failureOf(stream);
+    proxy.disconnect();
+    assert.equal((await failure).code, 'unreachable');
+    assert.equal(stream.destroyed, true);
+    const again = await forward(port);
+    again.write('again');
+    assert.equal(String((await once(again, 'data'))[0]), 'again');
+  });
 
-    test('ends its connection to the port when it is aborted', async (t) => {
-      const { cluster } = await stage(t, protocols);
-      const closed = Promise.withResolvers<void>();
-      const port = await startPort(t, (socket) => socket.resume().once('end', () => closed.resolve()));
-      const abort = new AbortController();
-      const stream = await cluster.forward(POD, port, { signal: abort.signal });
-      const failed = once(stream, 'error');
-      abort.abort(new Error('enough'));
-      assert.equal(String((await failed)[0]), 'Error: enough');
-      await closed.promise;
+  test('ends its connection to the port when it is aborted', async (t) => {
+    const { cluster, pod } = await stage(t, start, protocols);
+    const closed = Promise.withResolvers<void>();
+    const port = await startPort(t, (socket) => socket.resume().once('end', () => closed.resolve()));
+    const abort = new AbortController();
+    const stream = await cluster.forward(pod, port, { signal: abort.signal });
+    const failed = once(stream, 'error');
+    abort.abort(new Error('enough'));
+    assert.equal(String((await failed)[0]), 'Error: enough');
+    await closed.promise;
+  });
+
+  test('whoever does not read stops the port, and goes on where it stood', async (t) => {
+    const { forward } = await stage(t, start, protocols);
+    const total = 200 * MIB;
+    let accepted = 0;
+    const port = await startPort(t, (socket) => {
+      const block = Buffer.alloc(MIB / 4, 'x');
+      const push = (): void => {
+        while (accepted < total) {
+          accepted += block.length;
+          if (!socket.write(block)) return void socket.once('drain', push);
+        }
+        socket.end();
+      };
+      push();
+    });
+    const stream = await forward(port);
+    const before = process.memoryUsage().arrayBuffers;
+    await standstill(() => accepted);
+    assert.ok(accepted < BOUND, `${accepted} bytes are on their way to somebody who does not read`);
+    assert.ok(process.memoryUsage().arrayBuffers - before < BOUND);
+    const stood = accepted;
+    let received = 0;
+    for await (const chunk of stream) {
+      received += Buffer.byteLength(chunk);
+      if (received > stood + MIB) return;
+    }
+    assert.fail('it ended before everything was sent');
+  });
+
+  test('a port that does not read stops whoever writes, who goes on when it reads', async (t) => {
+    const { forward } = await stage(t, start, protocols);
+    const total = 200 * MIB;
+    const sockets: net.Socket[] = [];
+    const port = await startPort(t, (socket) => sockets.push(socket.pause()));
+    const stream = await forward(port);
+    const before = process.memoryUsage().arrayBuffers;
+    let accepted = 0;
+    const block = Buffer.alloc(MIB / 4, 'x');
+    const push = (): void => {
+      while (accepted < total) {
+        accepted += block.length;
+        if (!stream.write(block)) return void stream.once('drain', push);
+      }
+    };
+    push();
+    await standstill(() => accepted);
+    assert.ok(accepted < BOUND, `${accepted} bytes are on their way to a port that does not read`);
+    assert.ok(process.memoryUsage().arrayBuffers - before < BOUND);
+    const [socket] = sockets;
+    assert.ok(socket);
+    const stood = accepted;
+    let received = 0;
+    await new Promise<void>((resolve) => {
+      socket.on('data', (bytes: Buffer) => {
+        received += bytes.length;
+        if (received > stood + MIB) resolve();
+      });
+      socket.resume();
     });
   });
 }
 
-test('the end of what is sent reaches the port, which answers after it', { timeout: 60_000 }, async (t) => {
-  const { forward } = await stage(t);
-  const port = await startPort(t, (socket: net.Socket) => {
-    let said = 0;
-    socket.on('data', (bytes: Buffer) => (said += bytes.length));
-    socket.on('end', () => socket.end(`you said ${said}`));
+function halfCloseSuite(start: Start): void {
+  test('the end of what is sent reaches the port, which answers after it', async (t) => {
+    const { forward } = await stage(t, start);
+    const port = await startPort(t, (socket) => {
+      let said = 0;
+      socket.on('data', (bytes: Buffer) => (said += bytes.length));
+      socket.on('end', () => socket.end(`you said ${said}`));
+    });
+    const stream = await forward(port);
+    stream.end('x'.repeat(100_000));
+    assert.equal(await text(stream), 'you said 100000');
   });
-  const stream = await forward(port);
-  stream.end('x'.repeat(100_000));
-  assert.equal(await text(stream), 'you said 100000');
+}
+
+const CHANNELS = 'v4.channel.k8s.io';
+const timeout = 120_000;
+
+describe('the embedded API', { timeout }, () => {
+  describe('SPDY', () => {
+    suite(embedded);
+    halfCloseSuite(embedded);
+  });
+  describe('channels', () => suite(embedded, CHANNELS));
+});
+
+const binaries = await findKubeBinaries();
+describe('kube-apiserver', { timeout, skip: 'reason' in binaries && binaries.reason }, () => {
+  describe('SPDY', () => {
+    suite(kubeApiserver);
+    halfCloseSuite(kubeApiserver);
+  });
+  describe('channels', () => suite(kubeApiserver, CHANNELS));
 });

@@ -85,7 +85,7 @@ const MEMORY = 64 * 1024 + 32;
 
 /**
  * A client's end of a WebSocket that carries bytes: what comes is handed on without being collected to messages, what
- * is sent is copied once, into memory that stays. `ws` costs more than all the rest (docs/adr/0011-tunnel.md).
+ * is sent is copied once, into memory that stays. `ws` costs more than all the rest (docs/adr/0014-tunnel.md).
  */
 export class WebSocketClient {
   readonly #socket: Duplex;

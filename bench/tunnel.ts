@@ -1,0 +1,187 @@
+/**
+ * Bytes through the API server: `Cluster.forward` behind a local listener against `kubectl port-forward`, in turns, on
+ * a real API server with a kubelet's own streaming. Says for each direction and number of connections how fast it was
+ * and what it cost in the forwarding process. `npm run bench:tunnel [MEGABYTES] [ROUNDS]`.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { findKubeBinaries, startKubeApiserver } from '../test/helpers/kube-apiserver.ts';
+import { loadKubeconfig, openCluster, type Cluster } from '../src/lib/cluster/index.ts';
+import { createPod } from '../test/lib/cluster/forward-fixture.ts';
+
+const MIB = 1024 * 1024;
+/** Linux counts CPU time in these. */
+const TICKS_PER_SECOND = 100;
+const POD = { namespace: 'default', name: 'bench' };
+
+interface Forwarder {
+  name: string;
+  process: ChildProcess;
+  port: number;
+}
+
+interface Measurement {
+  mibPerSecond: number;
+  /** User and system. */
+  cpuSecondsPerGib: number;
+}
+
+function open(kubeconfig: string): Cluster {
+  return openCluster(loadKubeconfig({ env: {}, file: kubeconfig }), {
+    userAgent: 'bench',
+    timeoutMs: 30_000,
+  });
+}
+
+/** In a process of its own, so that its CPU time is its own. */
+async function forwardForEver(kubeconfig: string, port: number): Promise<void> {
+  const cluster = open(kubeconfig);
+  const { signal } = new AbortController();
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
+    socket.on('error', () => {});
+    void (async () => {
+      const stream = await cluster.forward(POD, port, { signal });
+      stream.on('error', () => socket.destroy());
+      socket.pipe(stream).pipe(socket);
+    })();
+  });
+  server.listen(0, '127.0.0.1', () => console.log(`Forwarding from ${JSON.stringify(server.address())}`));
+}
+
+/** Both print a line with the local port. */
+async function startForwarder(name: string, command: string, args: string[]): Promise<Forwarder> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface(child.stdout);
+  const [line] = await once(lines, 'line');
+  child.stdout.resume();
+  const port = Number(/(?:"port":|127\.0\.0\.1:)(\d+)/.exec(String(line))?.[1]);
+  assert.ok(port > 0, `${name} says: ${line}`);
+  return { name, process: child, port };
+}
+
+function cpuSeconds(pid: number | undefined): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user = 0, system = 0] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+    .map(Number);
+  return (user + system) / TICKS_PER_SECOND;
+}
+
+/** What the pod's port does: the first byte says how. */
+function servePort(socket: net.Socket): void {
+  const block = Buffer.alloc(64 * 1024, 'vmop');
+  socket.on('error', () => {});
+  socket.once('data', (first: Buffer) => {
+    const [direction = '', bytes = '0'] = String(first).split(' ');
+    let left = Number(bytes);
+    if (direction === 'down') {
+      const push = (): void => {
+        while (left > 0) {
+          left -= block.length;
+          if (!socket.write(block)) return void socket.once('drain', push);
+        }
+        socket.end();
+      };
+      push();
+    } else {
+      socket.write('go');
+      socket.on('data', (chunk: Buffer) => {
+        left -= chunk.length;
+        if (left <= 0) socket.end('done');
+      });
+    }
+  });
+}
+
+async function transfer(port: number, direction: 'down' | 'up', bytes: number): Promise<void> {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.write(`${direction} ${bytes} `);
+  if (direction === 'down') {
+    let received = 0;
+    socket.on('data', (chunk: Buffer) => (received += chunk.length));
+    await once(socket, 'close');
+    assert.equal(received, bytes);
+    return;
+  }
+  await once(socket, 'data');
+  const block = Buffer.alloc(64 * 1024, 'vmop');
+  const done = once(socket, 'data');
+  for (let left = bytes; left > 0; left -= block.length)
+    if (!socket.write(block)) await once(socket, 'drain');
+  await done;
+  socket.destroy();
+}
+
+async function measure(
+  { process: child, port }: Forwarder,
+  direction: 'down' | 'up',
+  connections: number,
+  bytes: number,
+): Promise<Measurement> {
+  const cpu = cpuSeconds(child.pid);
+  const started = performance.now();
+  await Promise.all(
+    Array.from({ length: connections }, () => transfer(port, direction, bytes / connections)),
+  );
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    mibPerSecond: bytes / MIB / seconds,
+    cpuSecondsPerGib: ((cpuSeconds(child.pid) - cpu) / bytes) * 1024 * MIB,
+  };
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
+
+async function bench(bytes: number, rounds: number): Promise<void> {
+  const binaries = await findKubeBinaries();
+  if ('reason' in binaries) throw new Error(binaries.reason);
+  const server = await startKubeApiserver();
+  const podPort = net.createServer({ allowHalfOpen: false }, servePort);
+  const forwarders: Forwarder[] = [];
+  const cluster = open(server.adminKubeconfig);
+  try {
+    await createPod(cluster, POD.name);
+    await new Promise<void>((resolve) => podPort.listen(0, '127.0.0.1', resolve));
+    const address = podPort.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const port = String(address.port);
+    const own = [import.meta.filename, '--forward', server.adminKubeconfig, port];
+    forwarders.push(await startForwarder('vmop', process.execPath, own));
+    const args = ['--kubeconfig', server.adminKubeconfig, 'port-forward', `pod/${POD.name}`, `:${port}`];
+    forwarders.push(await startForwarder('kubectl', binaries.kubectl, args));
+    for (const forwarder of forwarders) await measure(forwarder, 'down', 1, 16 * MIB);
+    for (const direction of ['down', 'up'] as const) {
+      for (const connections of [1, 8]) {
+        const results = forwarders.map((): Measurement[] => []);
+        for (let round = 0; round < rounds; round += 1) {
+          for (const [index, forwarder] of forwarders.entries()) {
+            results[index]?.push(await measure(forwarder, direction, connections, bytes));
+          }
+        }
+        for (const [index, { name }] of forwarders.entries()) {
+          const own = results[index] ?? [];
+          const speed = median(own.map(({ mibPerSecond }) => mibPerSecond)).toFixed(0);
+          const cpu = median(own.map(({ cpuSecondsPerGib }) => cpuSecondsPerGib)).toFixed(2);
+          console.log(`${direction} ${connections} ${name}: ${speed} MiB/s, ${cpu} CPU s/GiB`);
+        }
+      }
+    }
+  } finally {
+    for (const { process: child } of forwarders) child.kill();
+    cluster.close();
+    podPort.close();
+    await server.close();
+  }
+}
+
+const [first, kubeconfig = '', port = ''] = process.argv.slice(2);
+if (first === '--forward') await forwardForEver(kubeconfig, Number(port));
+else await bench(Number(first ?? 256) * MIB, Number(kubeconfig || 5));
