@@ -25,6 +25,8 @@ const program = missingProgram();
 const missing = program === undefined ? await missingForX11() : `${program} is not installed`;
 const given = <T>(value: T) => ({ value, source: 'test' });
 const REAL = 'only the bridge knows it';
+/** Waited for to the last: QEMU 7.2 may crash when a viewer breaks off while a channel with TLS is being linked. */
+const ALL = [1, 2, 3, 4, 5, 6, 9];
 
 describe('between the real remote-viewer and real QEMU', { skip: missing ?? false }, () => {
   let machine: RealMachine;
@@ -87,7 +89,7 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
 
   test('all channels of one session, the picture, and a password that nobody else learns', async () => {
     const output = await withViewer(async () => {
-      const [main, ...others] = await clients(1, 2, 3, 4, 5, 6, 9);
+      const [main, ...others] = await clients(...ALL);
       for (const client of others) assert.equal(client['connection-id'], main?.['connection-id']);
       assert.equal(main?.['tls'], false);
       const heads = machine.probe.events.filter((event) => spiceChannelType(event) === 2);
@@ -106,7 +108,7 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
       assert.equal((await linkAsViewer(stranger, REAL)).result, 7, 'the password at the bridge');
       assert.deepEqual(
         (await machine.probe.spiceChannels()).filter((type, index, all) => all.indexOf(type) === index),
-        [1, 2, 3, 4, 5, 6, 9],
+        ALL,
         'neither disturbs the session',
       );
     });
@@ -122,12 +124,12 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     const tls = { ca: given(machine.certificate), hostSubject: given('CN=desktop') };
     endpoint = { host: given('127.0.0.1'), port: given(machine.tlsPort), tls };
     await withViewer(async () => {
-      for (const client of await clients(1, 2, 3)) assert.equal(client['tls'], true);
+      for (const client of await clients(...ALL)) assert.equal(client['tls'], true);
     });
   });
 
   test('a viewer that ends is told as such, and QEMU knows of nobody any more', async () => {
-    await withViewer(async () => void (await clients(1, 2, 3)));
+    await withViewer(async () => void (await clients(...ALL)));
     await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
     assert.deepEqual(
       events.find((event) => event.type === 'closed' && event.channel.type === 'main'),
