@@ -5,7 +5,7 @@ import { messageOf } from '../../errors.ts';
 import { asObject, asString, parseJson } from '../../cluster/parse.ts';
 import { sanitize, truncate } from '../../text.ts';
 import type { LaunchPage } from './browser.ts';
-import { ControlLink, type FromPage, type PageWords } from './control.ts';
+import { ControlLink, type PageWords } from './control.ts';
 import {
   CONTROL_PATH,
   CONTROL_PROTOCOL,
@@ -17,71 +17,14 @@ import {
   type Site,
 } from './guard.ts';
 import { securityHeaders } from './headers.ts';
-import { checkListen, type ListenPlan } from './listen.ts';
+import { checkListen } from './listen.ts';
 import { readPageFiles, type PageFile } from './page-files.ts';
 import { PagePresence } from './presence.ts';
 import { listen, readBody, respond, respondOnSocket, type ListeningServer } from './server.ts';
-import { LinkTicket, newSecret, type LinkTarget } from './ticket.ts';
+import { LinkTicket, newSecret } from './ticket.ts';
+import type { WebConsole, WebConsoleEnd, WebConsoleEvent, WebConsoleOptions } from './types.ts';
 
-/** What carries the page's SPICE connections to the VM. */
-export interface WebBridge {
-  /** The SPICE password that the page gives; worthless elsewhere. */
-  readonly ticket: string;
-  /** Takes over one connection, for one channel. */
-  accept(client: Duplex): void;
-}
-
-export type WebConsoleEvent =
-  /** A page has used the link. */
-  | { type: 'opened' }
-  /** The page is there, or away: closed, or about to come back after a reload. */
-  | { type: 'page'; present: boolean }
-  /** The browser was asked to open the page, or could not be. */
-  | { type: 'browser'; name: string }
-  | { type: 'noBrowser'; reason: string }
-  /** Somebody asked for what they may not have; `request` is sanitized. */
-  | { type: 'refused'; status: number; reason: string; request: string }
-  | FromPage;
-
-export type WebConsoleEnd =
-  /** The page was closed and has not come back. */
-  | { kind: 'pageClosed' }
-  /** Nobody has used the link while it was valid. */
-  | { kind: 'neverOpened' }
-  /** By `close`, or the signal. */
-  | { kind: 'closed' };
-
-export interface WebConsoleOptions {
-  bridge: WebBridge;
-  /** For the page's title, and for the command that it names. */
-  vm: { namespace: string; name: string };
-  /** What a session opens at this moment: the link is only good for what it was when the server was started. */
-  target: () => LinkTarget;
-  /** Default: loopback, any port. */
-  plan?: ListenPlan;
-  /** How long the link may be used. */
-  linkValidMs: number;
-  /** How long a page may be away before the session ends: a reload takes a moment. */
-  awayMs?: number;
-  /** Shows the link to the person; without it that is left to the caller. */
-  openInBrowser?: ((url: string) => Promise<LaunchPage>) | undefined;
-  onEvent?: ((event: WebConsoleEvent) => void) | undefined;
-  /** Ends it. */
-  signal: AbortSignal;
-}
-
-export interface WebConsole {
-  /** The link: its fragment holds the ticket, so whoever sees it first gets the console. */
-  readonly url: string;
-  /** Resolves when nothing is open any more; never rejects. */
-  readonly ended: Promise<WebConsoleEnd>;
-  /** Shows a sentence on the page while the session goes on. */
-  notify(words: PageWords): void;
-  /** Makes the page open its channels anew, after the connection to the VM was lost. */
-  reopen(): void;
-  /** Ends the session; the page shows why. Any number of times. */
-  close(words?: PageWords): Promise<void>;
-}
+export type { WebBridge, WebConsole, WebConsoleEnd, WebConsoleEvent, WebConsoleOptions } from './types.ts';
 
 const AWAY_MS = 6000;
 /** How long the page may take to hear the last word. */
