@@ -68,11 +68,13 @@ const CONCURRENCY = 8;
 
 export async function generateAccess(context: Context, flags: AccessFlags): Promise<void> {
   const items = await wantedAccess(context, flags);
+  if (context.format.kind === 'name') {
+    const name = ({ kind, metadata }: AccessObject): string => `${kind}/${metadata.name}`;
+    await context.print(items, { text: name, name });
+    return;
+  }
   const manifests = await Promise.all(items.map(async (item) => `---\n${await renderYaml(item)}`));
-  const view: TextView<AccessList> = {
-    text: () => manifests.join(''),
-    name: (list) => list.items.map(({ kind, metadata }) => `${kind}/${metadata.name}`).join('\n'),
-  };
+  const view: TextView<AccessList> = { text: () => manifests.join(''), name: ({ kind }) => kind };
   await context.print<AccessList>({ apiVersion: 'v1', kind: 'List', items }, view);
 }
 
@@ -193,15 +195,14 @@ function warnOf({ terminal }: Context, input: AccessInput, options: AccessOption
 }
 
 function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessFlags): AccessScope {
-  const all = users === undefined && roles === undefined;
-  const chosen = new Set([
+  const chosen = [
     ...(users ?? []).map((name) => `user ${name}`),
     ...(roles ?? []).map((name) => `role ${name}`),
-  ]);
+  ];
   return {
     namespace: flags['all-namespaces'] ? undefined : context.namespace,
     policies,
-    prunes: (grantee) => all || chosen.has(grantee),
+    grantees: users === undefined && roles === undefined ? undefined : new Set(chosen),
   };
 }
 

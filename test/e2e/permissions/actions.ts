@@ -160,6 +160,7 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
   ['remove the display', spec({ vm: { display: null } })],
   ['log in root', spec({ vm: { display: { loggedInUser: 'root' } } })],
   ['log in a name that the guest would misread', spec({ vm: { display: { loggedInUser: 'a\nlogout' } } })],
+  ['log in nobody, by an empty name', spec({ vm: { display: { loggedInUser: '' } } })],
   ['change the VM’s labels', patching(RAW_VMS, { metadata: { labels: { team: 'x' } } })],
   ['change the VM’s annotations', patching(RAW_VMS, { metadata: { annotations: { a: 'x' } } })],
   ['add a finalizer', patching(RAW_VMS, { metadata: { finalizers: ['example.org/x'] } })],

@@ -20,6 +20,11 @@ export const text = (value: string): string => JSON.stringify(value);
 export const list = (values: readonly string[]): string => `[${values.map(text).join(', ')}]`;
 export const named = (name: string, expression: string): NamedExpression => ({ name, expression });
 
+/** Whether a name of VM-Operator's is the one who asks. */
+export function isAsker(name: string, { userPrefix }: PolicyOptions): string {
+  return `${userPrefix === '' ? '' : `${text(userPrefix)} + `}${name} == request.userInfo.username`;
+}
+
 /** A refusal that `parseAccessDenial` understands. `vm` is a CEL expression for the VM's name, `more` one for an end. */
 export function demand(expression: string, vm: string, need: Need, what: string, more = ''): Validation {
   const end = more === '' ? '' : ` + ${more}`;
@@ -73,10 +78,8 @@ export const NOT_FREE_OF_NAMES = named(
  * Who asks, and what the VM's permissions give them. `vm` is the VM as it stands: what somebody wants it to become
  * must not decide what they may do.
  */
-export function permissionVariables(
-  vm: string,
-  { userPrefix, groupRoles }: PolicyOptions,
-): NamedExpression[] {
+export function permissionVariables(vm: string, options: PolicyOptions): NamedExpression[] {
+  const { groupRoles } = options;
   const roles = Object.fromEntries(Object.entries(groupRoles).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   const granted = (...permissions: Permission[]): string =>
     `variables.grants.exists(grant, grant.may.exists(one, one in ${list(['*', ...permissions])}))`;
@@ -100,7 +103,7 @@ export function permissionVariables(
       'grants',
       `${vm}.?spec.?permissions.orValue([])\n` +
         '  .filter(grant, has(grant.may) && has(grant.user) != has(grant.role) && (has(grant.user)\n' +
-        `    ? ${text(userPrefix)} + grant.user == request.userInfo.username\n` +
+        `    ? ${isAsker('grant.user', options)}\n` +
         '    : grant.role in variables.roles))',
     ),
     named('mayStart', holds('start')),
@@ -112,7 +115,7 @@ export function permissionVariables(
       'inUse',
       `${vm}.?status.?conditions.orValue([]).exists(one,\n` +
         '    one.type == "ConsoleConnected" && one.status == "True")\n' +
-        `  && ${text(userPrefix)} + ${vm}.?status.?consoleUser.orValue("") != request.userInfo.username`,
+        `  && !(${isAsker(`${vm}.?status.?consoleUser.orValue("")`, options)})`,
     ),
   ];
 }

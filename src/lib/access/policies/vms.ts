@@ -5,11 +5,11 @@ import {
   changedKeys,
   changedMetadata,
   demand,
+  isAsker,
   limitedOnly,
   matched,
   named,
   permissionVariables,
-  text,
   type Need,
   type PolicyOptions,
 } from './cel.ts';
@@ -22,7 +22,7 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
   ];
   const changed = (name: string, prefix: string, but: readonly string[]): string =>
     `(${changedKeys(`variables.${name}`, `variables.${name}Before`, but)})\n  .map(key, "${prefix}." + key)`;
-  const me = (name: string): string => `${text(options.userPrefix)} + ${name} == request.userInfo.username`;
+  const me = (name: string): string => isAsker(name, options);
   const need = (expression: string, permission: Need, what: string): Validation =>
     demand(expression, 'request.name', permission, what);
   return {
@@ -39,8 +39,8 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
       ...parts('status', '?status'),
       named('state', 'variables.vm.?state.orValue("Stopped")'),
       named('stateBefore', 'variables.vmBefore.?state.orValue("Stopped")'),
-      named('login', 'variables.display.?loggedInUser.orValue("")'),
-      named('loginBefore', 'variables.displayBefore.?loggedInUser.orValue("")'),
+      named('login', 'variables.display.?loggedInUser'),
+      named('sameLogin', 'variables.login == variables.displayBefore.?loggedInUser'),
       named('consoleUser', 'variables.status.?consoleUser.orValue("")'),
       named('consoleUserBefore', 'variables.statusBefore.?consoleUser.orValue("")'),
       named(
@@ -72,15 +72,11 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
         'stop',
         'to stop it',
       ),
-      need(
-        'variables.login == variables.loginBefore || variables.mayConsole',
-        'accessConsole',
-        'to log a user in or out',
-      ),
+      need('variables.sameLogin || variables.mayConsole', 'accessConsole', 'to log a user in or out'),
       // As vmop itself demands: the name goes unescaped into the guest's line protocol.
       need(
-        'variables.login == variables.loginBefore || variables.login == ""\n' +
-          '  || (variables.login.matches("^[a-z_][a-z0-9_-]{0,31}$") && variables.login != "root")',
+        'variables.sameLogin || !variables.login.hasValue()\n' +
+          '  || (variables.login.value().matches("^[a-z_][a-z0-9_-]{0,31}$") && variables.login.value() != "root")',
         ADMINISTRATE,
         'to log in a user of such a name',
       ),
