@@ -1,6 +1,7 @@
 import { isStatus } from '../cluster/api-error.ts';
 import { pause } from '../cluster/retry.ts';
 import type { Change, Cluster, ObjectRef, Resource } from '../cluster/types.ts';
+import { messageOf } from '../errors.ts';
 import { merged } from '../parallel.ts';
 import { namedVms } from './named.ts';
 import type { Vm } from './types.ts';
@@ -21,6 +22,10 @@ export interface VmWatchOptions {
 }
 
 const POLL_MS = 3000;
+/** Each has a connection of its own; what is beyond is read slowly. */
+const WATCHES = 100;
+/** Reads of many are spread over a longer time: a hundred per second at most. */
+const POLL_MS_EACH = 10;
 
 /**
  * The changes of many VMs by one watch; where the API server forbids that, by a watch for each that it lets one read,
@@ -53,9 +58,18 @@ async function* watchNamedVms<V extends Vm>(
   const { namespace, names } = options;
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
-  const sources = names.map((name) =>
-    watchNamedVm(cluster, resource, { namespace, name }, { ...options, signal }),
-  );
+  const pollMs = Math.max(options.pollMs ?? POLL_MS, names.length * POLL_MS_EACH);
+  const sources = names.map((name, index) => {
+    const follow = {
+      cluster,
+      resource,
+      ref: { namespace, name },
+      signal,
+      pollMs,
+      onNotice: options.onNotice,
+    };
+    return index < WATCHES ? watchNamedVm(follow) : readSlowly(follow);
+  });
   const latest = new Map<string, V | undefined>();
   let synced = false;
   try {
@@ -82,18 +96,21 @@ interface Sight<V> {
   vm: V | undefined;
 }
 
-async function* watchNamedVm<V extends Vm>(
-  cluster: Cluster,
-  resource: Resource<V>,
-  { namespace, name }: ObjectRef,
-  { signal, onNotice: onInterruption, pollMs = POLL_MS }: VmWatchOptions,
-): AsyncIterable<Sight<V>> {
+interface Follow<V> extends Pick<VmWatchOptions, 'signal' | 'onNotice'> {
+  cluster: Cluster;
+  resource: Resource<V>;
+  ref: ObjectRef;
+  pollMs: number;
+}
+
+async function* watchNamedVm<V extends Vm>(follow: Follow<V>): AsyncIterable<Sight<V>> {
+  const { cluster, resource, ref, signal, onNotice: onInterruption } = follow;
   let seen: Sight<V> | undefined;
   try {
-    for await (const change of cluster.watch(resource, { namespace, name, signal, onInterruption })) {
+    for await (const change of cluster.watch(resource, { ...ref, signal, onInterruption })) {
       const vm =
         change.type === 'synced' ? change.items[0] : change.type === 'deleted' ? undefined : change.item;
-      seen = { name, vm };
+      seen = { name: ref.name, vm };
       yield seen;
     }
     return;
@@ -101,20 +118,30 @@ async function* watchNamedVm<V extends Vm>(
     // What could not even be read is not read slowly either.
     if (seen === undefined || !isStatus(error, 403)) throw error;
   }
-  onInterruption?.(`you may not watch VM ${name}: it is read every ${pollMs / 1000} s`);
+  yield* readSlowly(follow, seen);
+}
+
+async function* readSlowly<V extends Vm>(follow: Follow<V>, first?: Sight<V>): AsyncIterable<Sight<V>> {
+  const { ref, signal, pollMs, onNotice } = follow;
+  onNotice?.(`VM ${ref.name} is not watched but read every ${pollMs / 1000} s`);
+  let seen = first;
   for (;;) {
-    await pause(pollMs, signal);
+    if (seen) await pause(pollMs, signal);
     if (signal.aborted) return;
-    const vm = await readIfThere(cluster, resource, { namespace, name });
-    if (vm?.resourceVersion !== seen.vm?.resourceVersion) yield (seen = { name, vm });
+    try {
+      const vm = await readIfThere(follow);
+      if (seen && vm?.resourceVersion === seen.vm?.resourceVersion) continue;
+      seen = { name: ref.name, vm };
+      yield seen;
+    } catch (error) {
+      // As a watch: what was there once is waited for, unless the refusal is final.
+      if (seen === undefined || isStatus(error, 403) || isStatus(error, 401)) throw error;
+      onNotice?.(messageOf(error));
+    }
   }
 }
 
-async function readIfThere<V>(
-  cluster: Cluster,
-  resource: Resource<V>,
-  ref: ObjectRef,
-): Promise<V | undefined> {
+async function readIfThere<V>({ cluster, resource, ref }: Follow<V>): Promise<V | undefined> {
   try {
     return await cluster.get(resource, ref);
   } catch (error) {
