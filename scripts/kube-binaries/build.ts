@@ -39,7 +39,7 @@ export async function buildKubeBinaries({ env, say }: BuildOptions): Promise<Req
   if (built) return built;
   await mkdir(cache, { recursive: true });
   const signal = AbortSignal.timeout(BUILD_TIMEOUT_MS);
-  const wait = { timeoutMs: BUILD_TIMEOUT_MS, signal };
+  const wait = { timeoutMs: BUILD_TIMEOUT_MS, signal, work: 'builds kube-apiserver' };
   return await withLock(path.join(cache, 'lock'), wait, async () => {
     const meanwhile = await allIn(folder);
     if (meanwhile) return meanwhile;

@@ -4,7 +4,7 @@ import { access, chmod, constants, mkdir, mkdtemp, readFile, rename, rm, writeFi
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { inflateRawSync } from 'node:zlib';
+import { zipEntries } from '../../scripts/kube-binaries/zip.ts';
 
 const run = promisify(execFile);
 
@@ -74,21 +74,6 @@ async function download(folder: string): Promise<Buffer> {
 
 /** One file of a zip archive. Throws when it is not there. */
 export function unzip(archive: Buffer, name: string): Buffer {
-  const end = archive.lastIndexOf(Buffer.from('PK\x05\x06'));
-  if (end < 0) throw new Error('not a zip archive');
-  let at = archive.readUInt32LE(end + 16);
-  for (let left = archive.readUInt16LE(end + 10); left > 0; left--) {
-    const nameLength = archive.readUInt16LE(at + 28);
-    const rest = archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
-    if (archive.toString('utf8', at + 46, at + 46 + nameLength) === name) {
-      const method = archive.readUInt16LE(at + 10);
-      const size = archive.readUInt32LE(at + 20);
-      const local = archive.readUInt32LE(at + 42);
-      const start = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
-      const content = archive.subarray(start, start + size);
-      return method === 0 ? content : inflateRawSync(content);
-    }
-    at += 46 + nameLength + rest;
-  }
+  for (const entry of zipEntries(archive)) if (entry.name === name) return entry.read();
   throw new Error(`no ${name} in the archive`);
 }

@@ -7,6 +7,8 @@ import { identifyProcess, isSameProcessRunning, parseIdentity } from './process-
 export interface LockOptions {
   timeoutMs: number;
   signal: AbortSignal;
+  /** What the holder of the lock does, for the error. */
+  work?: string;
 }
 
 const POLL_MS = 100;
@@ -17,7 +19,7 @@ const POLL_MS = 100;
  */
 export async function withLock<T>(
   file: string,
-  { timeoutMs, signal }: LockOptions,
+  { timeoutMs, signal, work: what = 'starts or stops the sandbox' }: LockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
@@ -28,13 +30,9 @@ export async function withLock<T>(
     while (!(await take(file, own))) {
       signal.throwIfAborted();
       if (performance.now() > deadline) {
-        throw new VmopError(
-          'timeout',
-          'another vmop starts or stops the sandbox and does not come to an end',
-          {
-            hint: `if none runs any more, remove ${file}`,
-          },
-        );
+        throw new VmopError('timeout', `another vmop ${what} and does not come to an end`, {
+          hint: `if none runs any more, remove ${file}`,
+        });
       }
       await pause(POLL_MS, signal);
     }
