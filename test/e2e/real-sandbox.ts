@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
 import type { Cluster } from '../../src/lib/cluster/types.ts';
 import { DISPLAY_SECRETS, type DisplaySecret } from '../../src/lib/console/secret/display-secret.ts';
+import type { ApiName } from '../../src/lib/sandbox/api-choice.ts';
 import { machineFiles } from '../../src/lib/sandbox/drivers/qemu/files.ts';
 import { findQemu } from '../../src/lib/sandbox/drivers/qemu/find.ts';
 import { guestCache, guestImage } from '../../src/lib/sandbox/guest-image/build.ts';
@@ -61,8 +62,8 @@ export class RealSandbox {
   }
 
   /** The sandbox, and desktop-1 with a guest in which alice is logged in. */
-  async startDesktop(): Promise<void> {
-    await this.home.succeed(['sandbox', 'start', '--driver', 'qemu']);
+  async startDesktop(api: ApiName = 'embedded'): Promise<void> {
+    await this.home.succeed(['sandbox', 'start', '--driver', 'qemu', '--api', api]);
     await this.home.succeed(['start', DESKTOP]);
     await this.home.succeed(['wait', DESKTOP, '--for', 'agent', '--timeout', '50s']);
     await this.home.succeed(['login', DESKTOP, '--user', 'alice']);

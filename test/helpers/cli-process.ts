@@ -233,6 +233,6 @@ async function build(): Promise<void> {
 
 function isUpToDate(): boolean {
   const made = statSync(path.join(ROOT, 'dist/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = globSync('src/**/*.ts', { cwd: ROOT });
+  const sources = globSync('src/**/*.{ts,js,css,html,svg}', { cwd: ROOT });
   return sources.every((file) => statSync(path.join(ROOT, file)).mtimeMs < made);
 }

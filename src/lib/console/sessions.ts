@@ -57,7 +57,7 @@ export async function runSessions(
   } finally {
     const { outcome } = last;
     const error = outcome && sessionError(outcome.session, outcome.prepared, presentation);
-    await presentation.close?.(error?.message);
+    await presentation.close?.(error);
     if (outcome?.session.connected === true) {
       const { outcome: end, connection } = outcome.session;
       if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
@@ -111,7 +111,9 @@ async function openUntilOver(
       });
     }
     failures += 1;
-    hooks.onWarning(`${dropped.message}; opening it again in ${pause / 1000} s (attempt ${failures})`);
+    const again = `${dropped.message}; opening it again in ${pause / 1000} s (attempt ${failures})`;
+    hooks.onWarning(again);
+    presentation.pause?.(again);
     await sleep(pause, undefined, { signal });
     vm = await runningAgain(cluster, vm, request, hooks);
   }

@@ -15,8 +15,10 @@ export interface Presentation {
   hangAfterMs: number;
   /** Shows it; whatever was opened for it is gone once `ended` has resolved. */
   start(prepared: PreparedConsole, onEvent: (event: ViewerEvent) => void): Promise<Shown>;
-  /** After the last session; `words`: why it is over, undefined when the person ended it. */
-  close?(words: string | undefined): Promise<void>;
+  /** Between two sessions, when a dropped one will be opened again. */
+  pause?(why: string): void;
+  /** After the last session; `why` it is over, undefined when the person ended it. */
+  close?(why: VmopError | undefined): Promise<void>;
 }
 
 export interface ShowOptions {

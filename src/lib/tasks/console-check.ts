@@ -29,7 +29,10 @@ export interface ConsoleCheck {
 
 export type ConsoleCheckFlags = TargetFlags & Pick<ConsoleFlags, 'host' | 'port' | 'proxy' | 'ca' | 'tunnel'>;
 
-/** Calls the SPICE ports of VMs, changing nothing, and tells what is found. Exit code 9 when one that was named fails. */
+/**
+ * Calls the SPICE ports of VMs, changing nothing, and tells what is found. Rejects when one is not reached: with its own
+ * error's code where one VM was named, else as `failed`.
+ */
 export async function checkConsoles(
   context: Context,
   names: readonly string[],
@@ -56,10 +59,12 @@ export async function checkConsoles(
     sentence: CHECK_VIEW,
     concurrency: WAITING_CONCURRENCY,
   });
-  if (failed.length === 0) return;
   const [first] = failed;
-  if (first?.error?.hint !== undefined && failed.length === 1) context.terminal.info(first.error.hint);
-  throw new AlreadyTold('console', `${failed.length} consoles are not reached`);
+  if (first?.error === undefined) return;
+  const several = flags.all === true || flags.selector !== undefined || names.length > 1;
+  if (!several && first.error.hint !== undefined) context.terminal.info(first.error.hint);
+  const code = several ? 'failed' : first.error.code;
+  throw new AlreadyTold(code, `${failed.length} consoles are not reached`);
 }
 
 async function checkConsole(vm: Vm, search: () => Promise<RouteSearch>): Promise<ConsoleCheck> {

@@ -70,7 +70,7 @@ async function throughBridge(
 ): Promise<Shown> {
   const bridge = await startBridge({
     dial: route.dial,
-    password: () => password.current(),
+    password: (refused) => password.current(refused),
     onEvent: (event) => {
       const seen = eventOfBridge(event);
       if (seen) onEvent(seen);

@@ -1,4 +1,5 @@
 import { startBridge, type Bridge } from '../bridge/index.ts';
+import type { VmopError } from '../../errors.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import type { ConsoleHooks } from '../request.ts';
 import { whereOf } from '../route.ts';
@@ -33,9 +34,13 @@ export function webPresentation(options: WebPresentationOptions): Presentation {
     understood: () => true,
     hangAfterMs: HANG_MS,
     start: (prepared, onEvent) => page.show(prepared, onEvent),
-    close: (words) => page.close(words),
+    pause: (why) => page.pause(why),
+    close: (why) => page.close(why),
   };
 }
+
+/** How many refused requests are told to a person. */
+const SAID_REFUSALS = 3;
 
 interface CurrentSession {
   prepared: PreparedConsole;
@@ -48,6 +53,7 @@ class ConsolePage {
   #bridge: Bridge | undefined;
   #web: WebConsole | undefined;
   #session: CurrentSession | undefined;
+  #refusals = 0;
 
   constructor(options: WebPresentationOptions) {
     this.#options = options;
@@ -71,8 +77,12 @@ class ConsolePage {
     };
   }
 
-  async close(words: string | undefined): Promise<void> {
-    await this.#web?.close(words === undefined ? undefined : { text: words });
+  pause(why: string): void {
+    this.#web?.notify({ text: why });
+  }
+
+  async close(why: VmopError | undefined): Promise<void> {
+    await this.#web?.close(why && { text: why.message, hint: why.hint });
     await this.#bridge?.close();
   }
 
@@ -112,7 +122,11 @@ class ConsolePage {
       case 'noBrowser':
         return onWarning(`${event.reason}; open the link by hand`);
       case 'refused':
-        return onWarning(`the page’s server refused ${event.request}: ${event.reason}`);
+        this.#refusals += 1;
+        // Any page of this computer can make requests: it shall not fill the terminal.
+        return (this.#refusals <= SAID_REFUSALS ? onWarning : onDetail)(
+          `the page’s server refused ${event.request}: ${event.reason}`,
+        );
       default:
         return onDetail(`page: ${JSON.stringify(event)}`);
     }
