@@ -7,10 +7,14 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { rolldown } from 'rolldown';
 import { findKubeBinaries, startKubeApiserver } from '../test/helpers/kube-apiserver.ts';
-import { loadKubeconfig, openCluster, type Cluster } from '../src/lib/cluster/index.ts';
+import { loadKubeconfig, openCluster } from '../src/lib/cluster/index.ts';
 import { createPod } from '../test/lib/cluster/forward-fixture.ts';
 
 const MIB = 1024 * 1024;
@@ -30,26 +34,18 @@ interface Measurement {
   cpuSecondsPerGib: number;
 }
 
-function open(kubeconfig: string): Cluster {
-  return openCluster(loadKubeconfig({ env: {}, file: kubeconfig }), {
-    userAgent: 'bench',
-    timeoutMs: 30_000,
+/** The forwarder as it is installed: one file, no types. */
+async function bundleForwarder(folder: string): Promise<string> {
+  const input = path.join(import.meta.dirname, 'tunnel-forwarder.ts');
+  const build = await rolldown({ input, platform: 'node', logLevel: 'silent' });
+  await build.write({
+    dir: folder,
+    format: 'esm',
+    entryFileNames: '[name].mjs',
+    chunkFileNames: '[name].mjs',
   });
-}
-
-/** In a process of its own, so that its CPU time is its own. */
-async function forwardForEver(kubeconfig: string, port: number): Promise<void> {
-  const cluster = open(kubeconfig);
-  const { signal } = new AbortController();
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
-    socket.on('error', () => {});
-    void (async () => {
-      const stream = await cluster.forward(POD, port, { signal });
-      stream.on('error', () => socket.destroy());
-      socket.pipe(stream).pipe(socket);
-    })();
-  });
-  server.listen(0, '127.0.0.1', () => console.log(`Forwarding from ${JSON.stringify(server.address())}`));
+  await build.close();
+  return path.join(folder, 'tunnel-forwarder.mjs');
 }
 
 /** Both print a line with the local port. */
@@ -144,16 +140,18 @@ async function bench(bytes: number, rounds: number): Promise<void> {
   const binaries = await findKubeBinaries();
   if ('reason' in binaries) throw new Error(binaries.reason);
   const server = await startKubeApiserver();
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-bench-'));
   const podPort = net.createServer({ allowHalfOpen: false }, servePort);
   const forwarders: Forwarder[] = [];
-  const cluster = open(server.adminKubeconfig);
+  const kubeconfig = loadKubeconfig({ env: {}, file: server.adminKubeconfig });
+  const cluster = openCluster(kubeconfig, { userAgent: 'bench', timeoutMs: 30_000 });
   try {
     await createPod(cluster, POD.name);
     await new Promise<void>((resolve) => podPort.listen(0, '127.0.0.1', resolve));
     const address = podPort.address();
     assert.ok(typeof address === 'object' && address !== null);
     const port = String(address.port);
-    const own = [import.meta.filename, '--forward', server.adminKubeconfig, port];
+    const own = [await bundleForwarder(folder), server.adminKubeconfig, POD.name, port];
     forwarders.push(await startForwarder('vmop', process.execPath, own));
     const args = ['--kubeconfig', server.adminKubeconfig, 'port-forward', `pod/${POD.name}`, `:${port}`];
     forwarders.push(await startForwarder('kubectl', binaries.kubectl, args));
@@ -167,9 +165,9 @@ async function bench(bytes: number, rounds: number): Promise<void> {
           }
         }
         for (const [index, { name }] of forwarders.entries()) {
-          const own = results[index] ?? [];
-          const speed = median(own.map(({ mibPerSecond }) => mibPerSecond)).toFixed(0);
-          const cpu = median(own.map(({ cpuSecondsPerGib }) => cpuSecondsPerGib)).toFixed(2);
+          const measured = results[index] ?? [];
+          const speed = median(measured.map(({ mibPerSecond }) => mibPerSecond)).toFixed(0);
+          const cpu = median(measured.map(({ cpuSecondsPerGib }) => cpuSecondsPerGib)).toFixed(2);
           console.log(`${direction} ${connections} ${name}: ${speed} MiB/s, ${cpu} CPU s/GiB`);
         }
       }
@@ -179,9 +177,9 @@ async function bench(bytes: number, rounds: number): Promise<void> {
     cluster.close();
     podPort.close();
     await server.close();
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
-const [first, kubeconfig = '', port = ''] = process.argv.slice(2);
-if (first === '--forward') await forwardForEver(kubeconfig, Number(port));
-else await bench(Number(first ?? 256) * MIB, Number(kubeconfig || 5));
+const [megabytes = '256', rounds = '5'] = process.argv.slice(2);
+await bench(Number(megabytes) * MIB, Number(rounds));

@@ -5,7 +5,7 @@ import type net from 'node:net';
 import { Readable, type Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, describe, test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { VmopError } from '../../../src/lib/errors.ts';
 import type { Cluster, ObjectRef } from '../../../src/lib/cluster/types.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../../helpers/kube-apiserver.ts';
@@ -143,7 +143,11 @@ function suite(start: Start, protocols?: string): void {
   test('nothing listens on the port', async (t) => {
     const { forward, pod } = await stage(t, start, protocols);
     const port = await unusedPort();
-    const error = await failureOf((await forward(port)).resume());
+    const error = await forward(port).then(
+      (stream) => failureOf(stream.resume()),
+      (early: unknown) => early,
+    );
+    assert.ok(error instanceof VmopError);
     assert.equal(error.code, 'console');
     assert.equal(error.message, `nothing listens on port ${port} of pod "${pod.name}"`);
   });
@@ -159,6 +163,25 @@ function suite(start: Start, protocols?: string): void {
     const again = await forward(port);
     again.write('again');
     assert.equal(String((await once(again, 'data'))[0]), 'again');
+  });
+
+  test('an idle connection is spoken on, and given up when nothing comes back', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { forward, proxy } = await stage(t, start, protocols);
+    const port = await startPort(t, (socket) => socket.pipe(socket));
+    const stream = (await forward(port)).resume();
+    const [wire] = proxy.upgrades;
+    assert.ok(wire);
+    const spoken = once(wire, 'data');
+    t.mock.timers.tick(15_000);
+    await spoken;
+    const failure = failureOf(stream);
+    wire.pause();
+    while (!stream.destroyed) {
+      t.mock.timers.tick(15_000);
+      await turn();
+    }
+    assert.match((await failure).message, /broke off: it does not answer any more$/);
   });
 
   test('ends its connection to the port when it is aborted', async (t) => {

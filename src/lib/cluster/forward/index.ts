@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type http from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import { VmopError } from '../../errors.ts';
 import { ApiError, parseStatus } from '../api-error.ts';
 import { objectPath } from '../paths.ts';
@@ -94,13 +95,21 @@ async function opened(
   const abort = (): void => void stream.destroy(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   stream.once('close', () => signal.removeEventListener('abort', abort));
+  let failure: unknown;
+  const note = (error: unknown): void => {
+    failure = error;
+  };
+  // Until somebody else listens to the stream.
+  stream.on('error', note);
   try {
     await once(stream, 'opened', { signal: attempt });
+    // What the node says against it may stand right behind: then there is no stream to hand out.
+    await turn();
+    if (failure !== undefined) throw failure;
   } catch (error) {
-    // Nobody listens to the stream yet.
-    stream.on('error', () => {});
     stream.destroy();
     throw error;
   }
+  stream.off('error', note);
   return stream;
 }
