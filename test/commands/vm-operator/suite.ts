@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
+import { assertDocumented } from '../../helpers/document.ts';
 import { startScriptedOperator, type ScriptedOperator } from '../../helpers/scripted-operator.ts';
 import type { ScriptedOperatorOptions } from '../../helpers/scripted-operator.ts';
 import { startVmop, type VmopProcess, type VmopRun } from '../../helpers/vmop.ts';
 import { startApiProxy, type ApiProxy, type ApiProxyOptions } from '../api-proxy.ts';
 import type { RunOptions } from '../suite.ts';
 
-const DOCUMENT = path.join(import.meta.dirname, '../../../docs/vm-operator.md');
+/** docs/vm-operator.md; each group is a heading there. */
+const DOCUMENT = {
+  file: 'vm-operator.md',
+  columns: ['VM-Operator', 'vmop'],
+  command: 'node --test test/commands/vm-operator/*.test.ts',
+};
 
 /** `until` resolves when such a request (`METHOD /path?query`) has come. */
 type WaitingProxy = ApiProxy & { until: (wanted: (request: string) => boolean) => Promise<void> };
@@ -38,7 +42,8 @@ export function operatorSuite(group: string, options?: ScriptedOperatorOptions):
   after(async () => {
     await operator?.close();
   });
-  test(`docs/vm-operator.md tells these: ${group}`, () => assertDocumented(group, rows));
+  test(`docs/vm-operator.md tells these: ${group}`, () =>
+    assertDocumented({ ...DOCUMENT, heading: group }, rows));
   const start: OperatorSuite['start'] = (line, { user = 'admin', ...rest } = {}) => {
     const args = typeof line === 'string' ? line.split(' ') : line;
     const { folder, kubeconfigFor } = running();
@@ -65,40 +70,4 @@ export function operatorSuite(group: string, options?: ScriptedOperatorOptions):
       test(`${withThis}: ${so}`, body);
     },
   };
-}
-
-/** The table below the group's heading, as rows of cells; `UPDATE_GOLDEN=1` writes it. */
-function assertDocumented(group: string, rows: readonly [string, string][]): void {
-  const text = readFileSync(DOCUMENT, 'utf8');
-  const [head, ...sections] = text.split(/^(?=## )/m);
-  const section = sections.find((one) => one.startsWith(`## ${group}\n`));
-  if (process.env['UPDATE_GOLDEN']) {
-    const others = sections.filter((one) => one !== section).map((one) => `${one.trimEnd()}\n`);
-    const all = [...others, sectionText(group, rows)].sort((a, b) => a.localeCompare(b));
-    writeFileSync(DOCUMENT, [`${(head ?? '').trimEnd()}\n`, ...all].join('\n'));
-    return;
-  }
-  const told = (section ?? '')
-    .split('\n')
-    .filter((line) => line.startsWith('| '))
-    .slice(2)
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-  assert.deepEqual(told, rows, 'UPDATE_GOLDEN=1 node --test test/commands/vm-operator/*.test.ts writes it');
-}
-
-function sectionText(group: string, rows: readonly [string, string][]): string {
-  const all: [string, string][] = [['VM-Operator', 'vmop'], ...rows];
-  const width = (column: 0 | 1): number => Math.max(...all.map((row) => row[column].length));
-  const line = ([does, answer]: [string, string], fill = ' '): string =>
-    `| ${does.padEnd(width(0), fill)} | ${answer.padEnd(width(1), fill)} |`;
-  const [header, ...body] = all;
-  if (header === undefined) return '';
-  return [`## ${group}\n`, line(header), line(['-', '-'], '-'), ...body.map((row) => line(row)), ''].join(
-    '\n',
-  );
 }
