@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
+import { ACCESS_RESOURCES } from '../../src/lib/access/types.ts';
 import { asArray, asObject, asString } from '../../src/lib/cluster/parse.ts';
 import type { Cluster, JsonObject } from '../../src/lib/cluster/types.ts';
-import { VmopError } from '../../src/lib/errors.ts';
 import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
@@ -16,6 +14,7 @@ import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../hel
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
 import { ACTIONS, type Action } from './permissions/actions.ts';
+import { eventually, outcomeOf, ran, type Seen } from './permissions/attempt.ts';
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
 import {
   buildWorld,
@@ -90,12 +89,11 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
 
   /** Until the API server obeys: for a moment it knows a new policy, but not yet the objects that it asks for. */
   async function policiesInForce(): Promise<void> {
-    for (const since = Date.now(); ; await pause(50)) {
-      const probes = ['change spec.permissions', 'put something else into the Secret'];
+    const probes = ['change spec.permissions', 'put something else into the Secret'];
+    await eventually(async () => {
       const seen = await Promise.all(probes.map((name) => tried(actionOf(name), '*', 'own')));
-      if (seen.every(({ outcome }) => outcome === 'P')) return;
-      assert.ok(Date.now() - since < PATIENCE_MS, `not in force: ${JSON.stringify(seen)}`);
-    }
+      return seen.every(({ outcome }) => outcome === 'P');
+    });
   }
 
   function actionOf(name: string): Action {
@@ -104,25 +102,9 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     return action;
   }
 
-  async function tried(
-    action: Action,
-    given: Given,
-    place: Place,
-  ): Promise<{ outcome: Outcome; message: string }> {
+  function tried(action: Action, given: Given, place: Place): Promise<Seen> {
     const { user, cluster } = personOf(given);
-    const vm = vmName(given, place, action.state);
-    try {
-      await action.run({ cluster, user, vm });
-    } catch (error) {
-      assert.ok(error instanceof VmopError, `${action.name}: ${String(error)}`);
-      const { code, message } = error;
-      // No kubelet runs these pods: that much was let through.
-      const unserved = /^(forward a port|read the runner’s log)/.test(action.name) && code !== 'forbidden';
-      if (unserved) return { outcome: '✓', message };
-      assert.equal(code, 'forbidden', `${action.name} of ${vm}: ${message}`);
-      return { outcome: parseAccessDenial(message) ? 'P' : 'R', message };
-    }
-    return { outcome: '✓', message: '' };
+    return outcomeOf(action, { cluster, user, vm: vmName(given, place, action.state) });
   }
 
   function isFor(action: Action, given: Given, place: Place): boolean {
@@ -308,17 +290,60 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     }
     assert.equal((await tried(actionOf('stop'), '*', 'leased')).outcome, 'P');
   });
-});
 
-function ran(
-  command: string,
-  args: string[],
-  kubeconfig: string,
-): Promise<{ failed: boolean; stderr: string }> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, KUBECONFIG: kubeconfig, HOME: path.dirname(kubeconfig) };
-    execFile(command, args, { env, timeout: 60_000 }, (error, _stdout, stderr) => {
-      resolve({ failed: error !== null, stderr });
-    });
+  test('an administrator of the namespace applies Roles, and is told who may apply policies', async () => {
+    await allow('local-admin', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }]);
+    const kubeconfig = await api.kubeconfigFor('local-admin');
+    const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
+    const whole = await vmop(home, ['access', 'apply'], { kubeconfig, env });
+    assert.equal(whole.code, 4);
+    assert.match(whole.stderr, /validatingadmissionpolicies.* is forbidden/);
+    assert.match(whole.stderr, /--no-policies leaves/);
+    const roles = await vmop(home, ['access', 'apply', '--no-policies'], { kubeconfig, env });
+    assert.equal(roles.code, 0, roles.stderr);
+    // Whoever may patch any VM is an administrator, and the policies do not limit them.
+    const cluster = open(kubeconfig);
+    const change = actionOf('change the image').run;
+    await change({ cluster, user: 'local-admin', vm: 'foreign-running' });
+    cluster.close();
   });
-}
+
+  test('another verb for administrators, exemptions, and names with a prefix', async () => {
+    await allow('operator', [
+      { apiGroups: ['vmoperator.jdrupes.org'], resources: ['vms'], verbs: ['patch'] },
+    ]);
+    const flags = ['--user-prefix', 'corp:', '--administrator-verb', 'administrate'];
+    const image = async (user: string): Promise<Outcome> => {
+      const cluster = open(await api.kubeconfigFor(user));
+      const vm = vmName('start', 'own', 'stopped');
+      try {
+        return (await outcomeOf(actionOf('change the image'), { cluster, user, vm })).outcome;
+      } finally {
+        cluster.close();
+      }
+    };
+    assert.equal(await image('operator'), '✓');
+    assert.equal((await asAdmin('access', 'apply', ...flags)).code, 0);
+    await eventually(async () => (await image('operator')) === 'P');
+    assert.equal((await asAdmin('access', 'apply', ...flags, '--exempt-user', 'operator')).code, 0);
+    await eventually(async () => (await image('operator')) === '✓');
+    // The Role is now of corp:u-start, and so is the permission.
+    const prefixed = open(await api.kubeconfigFor(`corp:${userOf('start')}`));
+    const start = { cluster: prefixed, user: userOf('start'), vm: vmName('start', 'own', 'stopped') };
+    assert.equal((await outcomeOf(actionOf('start'), start)).outcome, '✓');
+    assert.equal((await outcomeOf(actionOf('change the image'), start)).outcome, 'P');
+    prefixed.close();
+    assert.equal((await tried(actionOf('start'), 'start', 'own')).outcome, 'R');
+  });
+
+  /** A Role of its own for a user whom no spec.permissions names. */
+  async function allow(user: string, rules: object[]): Promise<void> {
+    const apiGroup = 'rbac.authorization.k8s.io';
+    await admin.create(ACCESS_RESOURCES.Role, NAMESPACE, { metadata: { name: user }, rules });
+    await admin.create(ACCESS_RESOURCES.RoleBinding, NAMESPACE, {
+      metadata: { name: user },
+      roleRef: { apiGroup, kind: 'Role', name: user },
+      subjects: [{ apiGroup, kind: 'User', name: user }],
+    });
+  }
+});
