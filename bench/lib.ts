@@ -1,5 +1,8 @@
 /** What the benchmarks share: turns, medians, memory, tables. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LIMIT_MS = 60_000;
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -31,6 +34,14 @@ export async function inTurns<C, M>(
     }
   }
   return measured;
+}
+
+/** Looks every few milliseconds; rejects when it still does not hold after a minute. */
+export async function until(what: string, everyMs: number, holds: () => boolean): Promise<void> {
+  for (const since = performance.now(); !holds();) {
+    if (performance.now() - since > LIMIT_MS) throw new Error(`it does not happen that ${what}`);
+    await delay(everyMs);
+  }
 }
 
 /** The most memory that a running process has had until now, in MiB; undefined: it has ended. */

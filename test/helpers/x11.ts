@@ -14,6 +14,8 @@ const POLL_MS = 100;
 export interface X11 {
   /** What a program needs to appear here: DISPLAY, and a home and run-time folder of its own, without a session bus. */
   env: NodeJS.ProcessEnv;
+  /** All that it shows now, as an X window dump: read without asking the screen, for those who look often. */
+  frameFile: string;
   /** The titles of all windows. */
   titles(): Promise<string[]>;
   /** Waits for a window whose title matches; resolves to its X11 id. */
@@ -45,7 +47,18 @@ export async function startX11({ width = 1024, height = 768 } = {}): Promise<X11
   const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-x11-'));
   const xvfb = spawn(
     'Xvfb',
-    ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'],
+    [
+      '-displayfd',
+      '3',
+      '-screen',
+      '0',
+      `${width}x${height}x24`,
+      '-fbdir',
+      folder,
+      '-nolisten',
+      'tcp',
+      '-noreset',
+    ],
     { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] },
   );
   const close = async (): Promise<void> => {
@@ -54,7 +67,7 @@ export async function startX11({ width = 1024, height = 768 } = {}): Promise<X11
   };
   try {
     const env = await environment(folder, await displayNumber(xvfb));
-    return { ...actions(env), env, close };
+    return { ...actions(env), env, frameFile: path.join(folder, 'Xvfb_screen0'), close };
   } catch (error) {
     await close();
     throw error;
@@ -88,7 +101,7 @@ async function environment(folder: string, display: string): Promise<NodeJS.Proc
   return env;
 }
 
-function actions(env: NodeJS.ProcessEnv): Omit<X11, 'env' | 'close'> {
+function actions(env: NodeJS.ProcessEnv): Omit<X11, 'env' | 'frameFile' | 'close'> {
   const xdotool = async (...args: string[]): Promise<string> =>
     (await run('xdotool', args, { env, timeout: WAIT_MS })).stdout.trim();
 
