@@ -3,8 +3,9 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { DISPLAY_SECRETS, type DisplaySecret } from '../../src/lib/console/secret/display-secret.ts';
+import { detectViewer } from '../../src/lib/console/viewer/detect.ts';
+import type { PlatformDescription } from '../../src/lib/console/viewer/platform.ts';
 import type { SimulatedDriver } from '../../src/lib/sandbox/drivers/simulated.ts';
-import { VMS } from '../../src/lib/vm/parse.ts';
 import { isRunning } from '../../src/lib/vm/state.ts';
 import { CliHome, eventually, type CliRun } from '../helpers/cli-process.ts';
 import { startFaultProxy, type Fault } from '../helpers/fault-proxy.ts';
@@ -13,7 +14,6 @@ import { startFakeSpice, type FakeSpiceManner } from './fake-spice.ts';
 import { Situations } from './situations.ts';
 
 const skip = process.platform === 'linux' ? false : 'processes are looked up in /proc';
-const NEVER_LISTENED_ON = 1;
 let home: CliHome;
 let sandbox: TestSandbox<SimulatedDriver>;
 
@@ -76,44 +76,8 @@ function assertNoProcess(): Promise<unknown> {
   );
 }
 
-const situations = new Situations('Ways and viewers');
+const situations = new Situations('Viewers');
 const COMMAND = 'node --test test/e2e/faults.test.ts';
-
-describe('a SPICE port that is none is found before anything is changed', { concurrency: true, skip }, () => {
-  const cases: [string, string, FakeSpiceManner | undefined, RegExp][] = [
-    ['the SPICE port accepts and never speaks', 'silent', 'silent', /accepts connections and says nothing/],
-    [
-      'nobody listens at the SPICE port',
-      'refused',
-      undefined,
-      /nothing accepts connections at 127\.0\.0\.1:1/,
-    ],
-    ['the SPICE port hangs up', 'closes', 'closes', /127\.0\.0\.1:\d+ hangs up at once/],
-    [
-      'something else answers at the SPICE port',
-      'not-spice',
-      'http',
-      /what answers at 127\.0\.0\.1:\d+ is no SPICE server/,
-    ],
-  ];
-  for (const [situation, name, manner, sentence] of cases) {
-    test(situation, async (t) => {
-      const vm = await runningVm(name);
-      const { resourceVersion } = await secretOf(vm);
-      const place = manner
-        ? await fakeSpice(t, manner)
-        : ['--host', '127.0.0.1', '--port', String(NEVER_LISTENED_ON)];
-      const { code, stdout, stderr } = await vmop(['console', vm, '--file', '-', ...place]);
-      assert.equal(code, 9, stderr);
-      assert.equal(stdout, '');
-      assert.match(stderr, sentence);
-      situations.saw(situation, { code, stderr }, vm);
-      assert.equal((await secretOf(vm)).resourceVersion, resourceVersion);
-      const { status } = await sandbox.admin.get(VMS, { namespace: 'default', name: vm });
-      assert.equal(status.consoleUser, undefined);
-    });
-  }
-});
 
 describe(
   'a viewer that cannot be used is told before anything is changed',
@@ -199,6 +163,66 @@ describe('a viewer that fails is told, and its password ended', { concurrency: t
     });
   }
   after(assertNoProcess);
+});
+
+describe('a viewer that shows no console', { concurrency: true, skip }, () => {
+  const useless: [string, string, string, RegExp][] = [
+    [
+      'the viewer shows nothing of SPICE',
+      'no-spice',
+      "#!/bin/sh\necho '(x): virt-viewer-DEBUG: 1: Guest x has unsupported spice display type'\nexec sleep 300\n",
+      /it cannot show spice consoles/,
+    ],
+    [
+      'the viewer does not understand the file',
+      'no-file',
+      "#!/bin/sh\necho '(x:1): virt-viewer-WARNING **: 1: Invalid file console.vv: no group' >&2\nexec sleep 300\n",
+      /does not understand the connection file/,
+    ],
+    [
+      'the viewer finds no desktop',
+      'no-desktop',
+      "#!/bin/sh\necho '(x:1): Gtk-WARNING **: 1: cannot open display: :7' >&2\nexit 1\n",
+      /finds no desktop to show itself on/,
+    ],
+    ['the viewer is closed at once', 'closed', '#!/bin/sh\nexit 0\n', /does not reach/],
+  ];
+  for (const [situation, name, script, sentence] of useless) {
+    test(situation, async (t) => {
+      const vm = await runningVm(name, NOBODY);
+      const viewer = await fakeViewer(name, script);
+      const ended = await vmop(['console', vm, '--viewer', viewer, ...(await fakeSpice(t, 'accepts'))]);
+      assert.equal(ended.code, 9, ended.stderr);
+      assert.match(ended.stderr, sentence);
+      situations.saw(situation, ended, vm);
+    });
+  }
+
+  test('virt-viewer, which people try', async () => {
+    const vm = await runningVm('of-libvirt');
+    const ended = await vmop(['console', vm, '--viewer', 'virt-viewer']);
+    assert.equal(ended.code, 2, ended.stderr);
+    situations.saw('--viewer virt-viewer', ended, vm);
+    const named = await vmop(['console', vm, '--viewer', 'no-such-viewer']);
+    assert.equal(named.code, 9, named.stderr);
+    situations.saw('--viewer names what is not in PATH', named, vm);
+  });
+
+  const SYSTEMS: [string, PlatformDescription['os'], string[]][] = [
+    ['Debian', 'linux', ['debian']],
+    ['Fedora', 'linux', ['fedora']],
+    ['openSUSE', 'linux', ['opensuse-leap', 'suse']],
+    ['another Linux', 'linux', ['exotic']],
+    ['macOS', 'darwin', []],
+    ['Windows', 'win32', []],
+  ];
+  for (const [system, os, distributions] of SYSTEMS) {
+    test(`no viewer on ${system}`, () => {
+      const found = detectViewer({ os, distributions, wsl: false, env: {}, files: new Set() });
+      assert.ok('problem' in found);
+      situations.sawError(`no viewer at all, on ${system}`, found.problem, 'vm');
+    });
+  }
 });
 
 test('docs/console.md tells these', { skip }, () => situations.assertDocumented(COMMAND));

@@ -1,7 +1,15 @@
 import { vmArgument } from '../vm/write.ts';
 import { VmopError, type ErrorCode } from '../errors.ts';
 import { sanitize } from '../text.ts';
-import { condition, confirmedUser, consoleUse, phaseOf, startObstacle, wantedUser } from '../vm/state.ts';
+import {
+  agentOf,
+  condition,
+  confirmedUser,
+  consoleUse,
+  phaseOf,
+  startObstacle,
+  wantedUser,
+} from '../vm/state.ts';
 import { permissionHint } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 
@@ -47,7 +55,7 @@ export function gateError(vm: Vm, gates: readonly ConsoleGate[]): VmopError | un
   return new VmopError(shut.code, shut.sentence, { hint: shut.hint, vm: vm.name });
 }
 
-function runningGate(vm: Vm): ConsoleGate {
+export function runningGate(vm: Vm): ConsoleGate {
   const name = 'running';
   const phase = phaseOf(vm);
   const sentence = `${vm.name} is ${phase}`;
@@ -121,12 +129,14 @@ function loginGate(vm: Vm, { name: me, permissions, pool, loginFollows = false }
     return { name, open: true, sentence: 'no log-in is asked for' };
   }
   if (present === me) return { name, open: true, sentence: `${me} is logged in on the guest` };
+  const noAgent = login?.reason === 'VmopAgentDisconnected' && agentOf(vm) !== 'connected';
+  const firstHelps = loginFollows && !noAgent;
   const shut = (sentence: string, hint: string): ConsoleGate => ({
     name,
     open: false,
     sentence,
     code: 'state',
-    hint: loginFollows ? `--login-first logs in before the console is opened; else ${hint}` : hint,
+    hint: firstHelps ? `--login-first logs in before the console is opened; else ${hint}` : hint,
   });
   if (present !== undefined) {
     return shut(
@@ -142,11 +152,10 @@ function loginGate(vm: Vm, { name: me, permissions, pool, loginFollows = false }
     );
   }
   const user = sanitize(wanted);
-  const hint =
-    login?.reason === 'VmopAgentDisconnected'
-      ? `no agent has answered: vmop show ${vmArgument(vm)} tells more`
-      : wanted === me
-        ? `vmop wait ${vmArgument(vm)} --for login=${me}`
-        : `vmop login ${vmArgument(vm)} --user ${me}`;
+  const hint = noAgent
+    ? `no agent has answered: vmop show ${vmArgument(vm)} tells more`
+    : wanted === me
+      ? `vmop wait ${vmArgument(vm)} --for login=${me}`
+      : `vmop login ${vmArgument(vm)} --user ${me}`;
   return shut(`${user} is to be logged in on ${vm.name}, and is not yet`, hint);
 }

@@ -3,6 +3,8 @@ import type { Cluster } from '../cluster/types.ts';
 import { messageOf } from '../errors.ts';
 import { logIn, loginObstacle } from '../vm/login.ts';
 import { VMS } from '../vm/parse.ts';
+import { explainRefusal } from '../vm/refusal.ts';
+import { consoleUse } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { refOf } from '../vm/write.ts';
 import { ConsolePassword } from './console-password.ts';
@@ -38,7 +40,7 @@ export async function prepareConsole(
   const vm =
     loginFirst === undefined ? found : await logInOnGuest(cluster, found, loginFirst, request, hooks);
   if (loginFirst !== undefined) passGates(vm, request, hooks, (gate) => gate === 'login');
-  await recordConsoleUser(cluster, vm, request.me, hooks);
+  await recordConsoleUser(cluster, vm, request, hooks);
   const password = await ConsolePassword.prepare(cluster, vm, request, hooks);
   return { vm, route, password };
 }
@@ -53,7 +55,12 @@ function passGates(
   const gates = consoleGates(vm, asker).filter(({ name }) => which(name));
   const shut = gateError(vm, gates);
   if (shut) throw shut;
-  for (const { name, sentence } of gates) hooks.onDetail(`${name}: ${sentence}`);
+  const { connected } = consoleUse(vm);
+  for (const { name, sentence } of gates) {
+    // Nobody's console is closed in silence, not even one's own.
+    if (name === 'inUse' && connected) hooks.onNote(sentence);
+    else hooks.onDetail(`${name}: ${sentence}`);
+  }
 }
 
 /** Resolves to the VM as it is then. Errors: as `logIn`. */
@@ -70,13 +77,19 @@ export async function logInOnGuest(
 }
 
 /** VM-Operator names the user of a console before the connection is there. */
-async function recordConsoleUser(cluster: Cluster, vm: Vm, me: string, hooks: ConsoleHooks): Promise<void> {
+async function recordConsoleUser(
+  cluster: Cluster,
+  vm: Vm,
+  { me, pool }: ConsoleRequest,
+  hooks: ConsoleHooks,
+): Promise<void> {
   if (vm.status.consoleUser === me) return;
   try {
     const body = { status: { consoleUser: me } };
     await cluster.patch(VMS, refOf(vm), { type: 'merge', body }, { subresource: 'status' });
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
-    hooks.onWarning(`others will not see that the console of ${vm.name} is yours: ${messageOf(error)}`);
+    const why = explainRefusal(error, { vm, pool, user: me, permissions: ['accessConsole'] });
+    hooks.onWarning(`others will not see that the console of ${vm.name} is yours: ${messageOf(why)}`);
   }
 }

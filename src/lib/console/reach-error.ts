@@ -152,14 +152,30 @@ function detailOf(error: unknown): string {
     const failed = triedAddresses(error).map((one) => `${messageOf(one)}${BETWEEN}`);
     return `${failed.join('')}it does not answer`;
   }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   // OpenSSL's message for what is no TLS names nothing but its own source files.
-  const wrong = error instanceof Error && 'code' in error && error.code === 'ERR_SSL_WRONG_VERSION_NUMBER';
-  return wrong ? 'it does not speak TLS' : messageOf(error);
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'it does not speak TLS';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name';
+  // Node adds advice about its own options.
+  const why = messageOf(error).replace(/;.*/s, '');
+  return UNTRUSTED.has(code)
+    ? `its certificate is of no authority that --ca names (${why})`
+    : messageOf(error);
 }
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+]);
 
 const ROUTE = 'run vmop where the node can be reached, or name a way there with --host or --proxy';
 const FIREWALL = `a firewall may stand between: ${ROUTE}`;
 const CHECK_PROXY = 'check --proxy; --proxy none goes without';
+const PROXY_PASSWORD = 'name and password go into it: --proxy http://USER:PASSWORD@HOST:PORT';
 
 /** Only several addresses have more to say than the sentence. */
 function ofEach(detail: string): string {
@@ -200,7 +216,7 @@ const SENTENCES: Record<ReachProblem, Sentence> = {
   ],
   proxyRefused: ({ proxy, at }, detail) => [
     `the proxy ${proxy ?? ''} gives no way to ${at}: ${detail}`,
-    CHECK_PROXY,
+    /\b407\b/.test(detail) ? PROXY_PASSWORD : CHECK_PROXY,
   ],
   forwardFailed: ({ at }, detail) => [
     `the API server carries no connection to ${at}: ${detail}`,

@@ -15,14 +15,23 @@ import {
 export const LIMIT_MS = 30_000;
 export const TARGET = { vm: 'default/desktop-1', destination: '10.0.0.7:5900' };
 
-/** A running console, whose bridge keeps what it is given. */
-export interface TestConsole {
-  web: WebConsole;
+/** What a link says. */
+export interface PageDoor {
   /** `127.0.0.1:PORT`. */
   host: string;
   port: number;
   /** What stands in the link's fragment. */
   ticket: string;
+}
+
+export function doorOf(link: string): PageDoor {
+  const url = new URL(link);
+  return { host: url.host, port: Number(url.port), ticket: url.hash.replace('#t=', '') };
+}
+
+/** A running console, whose bridge keeps what it is given. */
+export interface TestConsole extends PageDoor {
+  web: WebConsole;
   events: WebConsoleEvent[];
   /** What the bridge was given. */
   streams: Duplex[];
@@ -53,12 +62,9 @@ export async function testConsole(
     },
   });
   t.after(async () => await web.close());
-  const url = new URL(web.url);
   return {
+    ...doorOf(web.url),
     web,
-    host: url.host,
-    port: Number(url.port),
-    ticket: url.hash.replace('#t=', ''),
     events,
     streams,
     heard: async (type) =>
@@ -117,7 +123,7 @@ export interface Ask {
 }
 
 /** A request as the page makes it, but for what a test says. */
-export async function ask({ host, port }: TestConsole, wanted: Ask = {}): Promise<RawAnswer> {
+export async function ask({ host, port }: PageDoor, wanted: Ask = {}): Promise<RawAnswer> {
   const { method = 'GET', path = '/', body = '', lines = [] } = wanted;
   const hostLine = wanted.host === null ? [] : [`Host: ${wanted.host ?? host}`];
   const origin = wanted.origin === undefined && method === 'POST' ? `http://${host}` : wanted.origin;
@@ -141,7 +147,7 @@ export interface TestSession {
   password: string;
 }
 
-export async function redeem(console: TestConsole, more: Ask = {}): Promise<RawAnswer> {
+export async function redeem(console: PageDoor, more: Ask = {}): Promise<RawAnswer> {
   return await ask(console, {
     method: 'POST',
     path: '/session',
@@ -150,7 +156,7 @@ export async function redeem(console: TestConsole, more: Ask = {}): Promise<RawA
   });
 }
 
-export async function openSession(console: TestConsole): Promise<TestSession> {
+export async function openSession(console: PageDoor): Promise<TestSession> {
   const answer = await redeem(console);
   assert.equal(answer.status, 200, answer.body);
   const { spice, control, password } = asObject(parseJson(answer.body));
@@ -163,7 +169,7 @@ export async function openSession(console: TestConsole): Promise<TestSession> {
 
 /** A WebSocket as the page opens it, but for what a test says. */
 export function socketTo(
-  { host, port }: TestConsole,
+  { host, port }: PageDoor,
   path: string,
   { protocol = 'binary', origin = `http://${host}`, as = host }: Record<string, string | undefined> = {},
 ): WebSocket {
