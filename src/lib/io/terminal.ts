@@ -108,14 +108,14 @@ function writeAll(stream: OutputStream, text: string): Promise<void> {
 
 /** Reads no library unless there is colour or a prompt. */
 export async function createTerminal(runtime: Runtime, options: TerminalOptions): Promise<Terminal> {
-  const { stdin, stdout, stderr, env } = runtime;
+  const { stdout, stderr, env } = runtime;
   const { color, quiet, verbose } = options;
   const errorColour = wantsColour(stderr, env, color);
   const [paint, errorPaint] = await Promise.all([
     createPaint(wantsColour(stdout, env, color)),
     createPaint(errorColour),
   ]);
-  const interactive = stdin.isTTY === true && stderr.isTTY === true;
+  const isInteractive = (): boolean => stderr.isTTY === true && runtime.stdin.isTTY === true;
   const outputIsScreen = isScreen(stdout, env);
   const closed = closedSignal(stdout);
   closedSignal(stderr);
@@ -158,7 +158,7 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
   };
 
   const prompt = async <T>(ask: () => Promise<T>): Promise<T> => {
-    if (!interactive)
+    if (!isInteractive())
       throw new VmopError('usage', 'cannot ask: standard input and stderr are not a terminal');
     regions.at(-1)?.hide();
     asking = true;
@@ -175,7 +175,9 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
   };
 
   return {
-    interactive,
+    get interactive() {
+      return isInteractive();
+    },
     isScreen: outputIsScreen,
     get columns() {
       return stdout.isTTY ? stdout.columns || undefined : undefined;
