@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
 import { TARGET_FLAGS, VMS_ARG } from '../lib/cli/flags.ts';
+import { DISCONNECT_ACTIONS, TUNNEL_CHOICES } from '../lib/console-choices.ts';
 import { checkConsoles } from '../lib/tasks/console-check.ts';
 import { runConsole } from '../lib/tasks/console.ts';
 
@@ -41,8 +42,8 @@ export default class Console extends VmopCommand {
     }),
     'viewer-arg': Flags.string({
       summary:
-        'an argument for the viewer; repeatable; {file} stands for the connection file, {uri}, {host}, {port}, ' +
-        '{socket} and {ticket} for a door that vmop opens for it',
+        'an argument for the viewer; repeatable; {file} stands for the connection file; {uri} (or {socket}) and ' +
+        '{ticket} for a door that vmop opens for it',
       multiple: true,
       multipleNonGreedy: true,
     }),
@@ -58,7 +59,7 @@ export default class Console extends VmopCommand {
     }),
     'on-disconnect': Flags.option({
       summary: 'what becomes of the desktop when the session ends, however it ends (default: none)',
-      options: ['none', 'lock', 'logout', 'stop'] as const,
+      options: DISCONNECT_ACTIONS,
     })(),
     title: Flags.string({ summary: 'title of the window (default: the VM’s name)' }),
     'full-screen': Flags.boolean({ summary: 'fill the screen' }),
@@ -69,7 +70,7 @@ export default class Console extends VmopCommand {
     }),
     tunnel: Flags.option({
       summary: 'through the API server: when nothing else works, always, or never (default: auto)',
-      options: ['auto', 'always', 'never'] as const,
+      options: TUNNEL_CHOICES,
       helpGroup: ROUTE,
     })(),
     host: Flags.string({
@@ -105,16 +106,21 @@ export default class Console extends VmopCommand {
       dependsOn: ['web'],
       helpGroup: WEB,
     }),
-    'listen-cert': Flags.string({ summary: 'PEM file of the page’s certificate', helpGroup: WEB }),
-    'listen-key': Flags.string({ summary: 'PEM file of its key', helpGroup: WEB }),
-    'listen-name': Flags.string({ summary: 'name under which others reach this computer', helpGroup: WEB }),
-    'listen-for-others': Flags.boolean({
-      summary: 'others shall reach the page: it is meant',
+    'listen-cert': Flags.string({
+      summary: 'PEM file of the page’s certificate',
+      dependsOn: ['listen'],
       helpGroup: WEB,
     }),
-    'after-session': Flags.string({
-      summary: 'do what is left after a session whose vmop was killed',
-      hidden: true,
+    'listen-key': Flags.string({ summary: 'PEM file of its key', dependsOn: ['listen'], helpGroup: WEB }),
+    'listen-name': Flags.string({
+      summary: 'name under which others reach this computer',
+      dependsOn: ['listen'],
+      helpGroup: WEB,
+    }),
+    'listen-for-others': Flags.boolean({
+      summary: 'others shall reach the page: it is meant',
+      dependsOn: ['listen'],
+      helpGroup: WEB,
     }),
   };
 

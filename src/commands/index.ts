@@ -7,6 +7,7 @@ export const COMMANDS: CommandLoaders = {
   'access:generate': () => import('./access/generate.ts'),
   'can-i': () => import('./can-i.ts'),
   console: () => import('./console.ts'),
+  'finish-session': () => import('./finish-session.ts'),
   list: () => import('./list.ts'),
   login: () => import('./login.ts'),
   logout: () => import('./logout.ts'),

@@ -82,6 +82,7 @@ export class WebDesktop {
     const source = 'the test';
     const endpoint = { host: { value: '127.0.0.1', source }, port: { value: this.#port, source } };
     return await startBridge({
+      main: 'replaced',
       dial: endpointDial(endpoint),
       password: async () => await Promise.resolve(PASSWORD),
       onEvent: () => {},

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import {
   credentialsFingerprint,
   loadKubeconfig,
@@ -142,6 +143,23 @@ export class Context {
     });
     if (this.#kubeconfig.fallback) terminal.note('no kubeconfig: using the sandbox on this machine');
     return this.#kubeconfig;
+  }
+
+  /** Flags that lead another vmop of the same environment to the same cluster as the same user. */
+  sameCluster(): string[] {
+    const { options } = this.#parts;
+    const { config, info, fallback, origin } = this.#loadKubeconfig();
+    const file = fallback ? origin : options.kubeconfig;
+    const known = config.getContexts().some(({ name }) => name === info.name);
+    const flag = (name: string, value: string | undefined): string[] =>
+      value === undefined ? [] : [`--${name}=${value}`];
+    return [
+      ...flag('kubeconfig', file && path.resolve(file)),
+      ...flag('context', known ? info.name : undefined),
+      ...flag('server', options.server),
+      ...flag('as', options.as),
+      ...(options['as-group'] ?? []).flatMap((group) => flag('as-group', group)),
+    ];
   }
 
   /** Of whoever the kubeconfig, its files and the flags make me. */

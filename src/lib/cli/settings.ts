@@ -1,6 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isObject } from '../cluster/parse.ts';
+import {
+  DISCONNECT_ACTIONS,
+  TUNNEL_CHOICES,
+  type DisconnectAction,
+  type TunnelChoice,
+} from '../console-choices.ts';
 import { messageOf, VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
 import { configFolder } from './paths.ts';
@@ -16,9 +22,9 @@ export interface Settings {
   /** A PEM file. */
   ca?: string;
   /** Whether a console goes through the API server. */
-  tunnel?: 'auto' | 'always' | 'never';
+  tunnel?: TunnelChoice;
   /** What becomes of the desktop when its console session ends. */
-  onDisconnect?: 'none' | 'lock' | 'logout' | 'stop';
+  onDisconnect?: DisconnectAction;
   /** My name in `spec.permissions`. */
   userName?: string;
   /** Groups → the roles that they are in `spec.permissions`. */
@@ -26,7 +32,7 @@ export interface Settings {
 }
 
 const oneOf =
-  <T extends string>(...choices: readonly T[]) =>
+  <T extends string>(choices: readonly T[]) =>
   (value: unknown): T | undefined =>
     choices.find((choice) => choice === value);
 
@@ -62,10 +68,10 @@ const PARSERS: Parsers = {
   hosts: { wants: 'a map from host to host', parse: map },
   proxy: { wants: 'a URL such as http://proxy:3128', parse: text },
   ca: { wants: 'the path of a PEM file', parse: text },
-  tunnel: { wants: 'auto, always or never', parse: oneOf('auto', 'always', 'never') },
+  tunnel: { wants: TUNNEL_CHOICES.join(' or '), parse: oneOf(TUNNEL_CHOICES) },
   onDisconnect: {
-    wants: 'none, lock, logout or stop',
-    parse: oneOf('none', 'lock', 'logout', 'stop'),
+    wants: DISCONNECT_ACTIONS.join(' or '),
+    parse: oneOf(DISCONNECT_ACTIONS),
   },
   userName: { wants: 'a name', parse: text },
   roles: { wants: 'a map from group to role', parse: map },

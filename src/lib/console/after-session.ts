@@ -3,12 +3,14 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { messageOf, VmopError } from '../errors.ts';
 import { logIn } from '../vm/login.ts';
+import type { ConsoleRequest } from './request.ts';
 import { VMS } from '../vm/parse.ts';
 import { setPowerState } from '../vm/power.ts';
 import { missingPermission } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { refOf } from '../vm/write.ts';
-import { afterSession, NO_LOCK, type DisconnectAction, type EndedSession } from './disconnect.ts';
+import type { DisconnectAction } from '../console-choices.ts';
+import { afterSession, NO_LOCK, type EndedSession } from './disconnect.ts';
 
 const NEEDS: Record<DisconnectAction, Permission | undefined> = {
   none: undefined,
@@ -17,16 +19,15 @@ const NEEDS: Record<DisconnectAction, Permission | undefined> = {
   stop: 'stop',
 };
 
-/** What is wrong with an action before the session even begins. Error: `forbidden`. */
-export function checkDisconnectAction(
+/** The refusal of an action for want of a permission, known before the session begins. */
+export function disconnectRefusal(
   action: DisconnectAction,
   vm: Vm,
-  pool: VmPool | undefined,
-  { me, permissions }: { me: string; permissions: ReadonlySet<Permission> },
-): { warning?: string } {
+  { me, permissions, pool }: Pick<ConsoleRequest, 'me' | 'permissions' | 'pool'>,
+): VmopError | undefined {
   const needed = NEEDS[action];
-  if (needed !== undefined && !permissions.has(needed)) throw missingPermission(vm, pool, me, needed);
-  return action === 'lock' ? { warning: NO_LOCK } : {};
+  if (needed === undefined || permissions.has(needed)) return undefined;
+  return missingPermission(vm, pool, me, needed);
 }
 
 const LOOK_AGAIN_MS = 500;

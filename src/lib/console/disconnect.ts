@@ -1,11 +1,8 @@
+import { DISCONNECT_ACTIONS, type DisconnectAction } from '../console-choices.ts';
 import { sanitize } from '../text.ts';
 import { consoleUse, isRunning } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { connectionOf, type SessionOutcome } from './session-state.ts';
-
-/** What becomes of the desktop when its console session ends. */
-export const DISCONNECT_ACTIONS = ['none', 'lock', 'logout', 'stop'] as const;
-export type DisconnectAction = (typeof DISCONNECT_ACTIONS)[number];
 
 /** On a VM: what its owner wants to happen there unless the person who connects says otherwise. */
 export const DISCONNECT_ANNOTATION = 'vmop/on-disconnect';
@@ -41,6 +38,8 @@ export type AfterSession = 'act' | 'wait' | { leave: string };
 /** A session that is over. */
 export interface EndedSession {
   outcome: SessionOutcome['kind'];
+  /** Of the VM; another one of its name is another machine. */
+  uid: string;
   /** Its connection as the VM showed it (`connectionOf`); undefined when it never did. */
   connection: string | undefined;
 }
@@ -51,12 +50,14 @@ export interface EndedSession {
  */
 export function afterSession(
   vm: Vm | undefined,
-  { outcome, connection }: EndedSession,
+  { outcome, uid, connection }: EndedSession,
   waitedMs: number,
 ): AfterSession {
   if (outcome === 'connected') return { leave: 'the session goes on' };
   if (outcome === 'takenOver') return { leave: 'somebody else has the console now' };
-  if (vm === undefined || !isRunning(vm)) return { leave: 'the machine does not run any more' };
+  if (vm === undefined || vm.uid !== uid || !isRunning(vm)) {
+    return { leave: 'the machine does not run any more' };
+  }
   // The status may show the session that ended for a while longer: QEMU gives up a silent client after a minute.
   const present = connectionOf(vm);
   if (present !== undefined && present !== connection) {

@@ -5,36 +5,42 @@ import { spawn, type ChildProcess } from 'node:child_process';
  * only vmop holds: it needs 1 MB, and no signal that ends vmop's own clean-up reaches it.
  */
 export interface SessionGuard {
-  /** End this process and its group. */
-  watchProcess(pid: number): void;
+  /** End this process and its group; the result takes it back, for its number will be another process's. */
+  watchProcess(pid: number): () => void;
   /** Remove this folder; its name is one of `mkdtemp`. */
   watchFolder(folder: string): void;
-  /** There is a session, so that there is something to do after it. */
-  connected(): void;
+  /** There is a session, so that there is something to do after it; `detail` becomes the command's last argument. */
+  session(detail: string): void;
   /** All is tidy: nothing is to be done. */
   dismiss(): void;
 }
 
 const SCRIPT = `
-processes= folders= connected=
+processes=' ' folders= session=
 while IFS= read -r line; do
   case $line in
-    'process '*) processes="$processes -\${line#process }" ;;
+    'process '*) processes="$processes\${line#process } " ;;
+    'forget '*)
+      one=\${line#forget }
+      case $processes in
+        *" $one "*) processes="\${processes%% $one *} \${processes#* $one }" ;;
+      esac
+      ;;
     'folder '*) folders="$folders \${line#folder }" ;;
-    connected) connected=yes ;;
+    'session '*) session=\${line#session } ;;
     dismiss) exit 0 ;;
   esac
 done
-for one in $processes; do kill -TERM "$one"; done
+for one in $processes; do kill -TERM "-$one"; done
 for one in $folders; do rm -rf -- "$one"; done
-[ -z "$connected" ] || [ $# -eq 0 ] || exec "$@"
+[ -z "$session" ] || [ $# -eq 0 ] || exec "$@" "$session"
 `;
 
 const nothing = (): void => {};
 const NO_GUARD: SessionGuard = {
-  watchProcess: nothing,
+  watchProcess: () => nothing,
   watchFolder: nothing,
-  connected: nothing,
+  session: nothing,
   dismiss: nothing,
 };
 
@@ -63,16 +69,17 @@ class ShellGuard implements SessionGuard {
     shell.stdin?.on('error', () => {});
   }
 
-  watchProcess(pid: number): void {
+  watchProcess(pid: number): () => void {
     this.#tell(`process ${pid}`);
+    return () => this.#tell(`forget ${pid}`);
   }
 
   watchFolder(folder: string): void {
     if (/^[\w./-]+$/.test(folder)) this.#tell(`folder ${folder}`);
   }
 
-  connected(): void {
-    this.#tell('connected');
+  session(detail: string): void {
+    this.#tell(`session ${detail.replaceAll(/[^ -~]/g, '?')}`);
   }
 
   dismiss(): void {

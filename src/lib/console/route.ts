@@ -2,17 +2,13 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import type { Vm } from '../vm/types.ts';
-import { refOf } from '../vm/write.ts';
+import { refOf, vmArgument } from '../vm/write.ts';
 import type { Endpoint } from './address.ts';
 import { endpointDial, tunnelDial, type Dial, type PreflightStep, type Tunnel } from './dial.ts';
 import { consoleEndpoint } from './endpoint.ts';
 import { preflight } from './preflight.ts';
 import type { ConsoleHooks, ConsoleRequest } from './request.ts';
 import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
-
-/** `auto`: through the API server when the port is not reached directly. */
-export const TUNNEL_CHOICES = ['auto', 'always', 'never'] as const;
-export type TunnelChoice = (typeof TUNNEL_CHOICES)[number];
 
 /** A way to a VM's SPICE server that was gone once, up to where the password is due. */
 export interface Route {
@@ -67,10 +63,11 @@ export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promi
     const route: Route = { via: 'tunnel', endpoint: way.endpoint, dial: tunnelDial(way) };
     return { route, steps: reached.steps, error: direct?.error };
   }
+  const error = withoutPod(vm, reached.error);
   return {
     route: undefined,
     steps: direct?.steps ?? reached.steps,
-    error: direct === undefined ? reached.error : neither(direct.error, reached.error),
+    error: direct === undefined ? error : neither(direct.error, error),
   };
 }
 
@@ -91,6 +88,13 @@ export async function findRoute(
 export function whereOf({ via, endpoint }: Pick<Route, 'via' | 'endpoint'>): string {
   const at = `${endpoint.host.value}:${endpoint.port.value}`;
   return via === 'direct' ? at : `${at} through the API server`;
+}
+
+/** What the API server does not find is the pod. */
+function withoutPod(vm: Vm, error: VmopError): VmopError {
+  if (!isStatus(error, 404)) return error;
+  const hint = `it may be ending, or about to start again: vmop show ${vmArgument(vm)} tells more`;
+  return new VmopError('state', `the runner of ${vm.name} has no pod`, { hint, cause: error, vm: vm.name });
 }
 
 function neither(direct: VmopError, tunnel: VmopError): VmopError {

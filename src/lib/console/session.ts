@@ -24,6 +24,8 @@ export interface SessionOptions extends SessionRules {
   signal: AbortSignal;
   /** `connected`: the password was accepted; `channelsUp`: it is needed no more. Each at most once, in this order. */
   onProgress?: ((progress: 'connected' | 'channelsUp') => void) | undefined;
+  /** Told of `SessionResult.connection` once connected, and whenever it changes then. */
+  onConnection?: ((connection: string | undefined) => void) | undefined;
 }
 
 export interface SessionResult {
@@ -42,7 +44,8 @@ export interface SessionResult {
  * why a connection ended. Rejects only when the viewer cannot be started.
  */
 export async function superviseSession(options: SessionOptions): Promise<SessionResult> {
-  const { cluster, vm, launch, signal, onProgress, me, understood, until, hangAfterMs } = options;
+  const { cluster, vm, launch, signal, onProgress, onConnection, me, understood, until, hangAfterMs } =
+    options;
   const { promise: ended, resolve } = Promise.withResolvers<SessionOutcome>();
   const watching = new AbortController();
   let state = startSession({ me, understood, until, hangAfterMs }, vm, performance.now());
@@ -51,6 +54,8 @@ export async function superviseSession(options: SessionOptions): Promise<Session
     const before = state;
     state = sessionStep(before, input, performance.now());
     if (state.connected && !before.connected) onProgress?.('connected');
+    const known = before.connected && before.knownConnection === state.knownConnection;
+    if (state.connected && !known) onConnection?.(state.knownConnection);
     if (state.channelsUp && !before.channelsUp) onProgress?.('channelsUp');
     if (state.outcome) resolve(state.outcome);
     clearTimeout(timer);

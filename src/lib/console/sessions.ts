@@ -8,7 +8,7 @@ import { phaseOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { refOf } from '../vm/write.ts';
 import { dealWithDesktop } from './after-session.ts';
-import type { DisconnectAction } from './disconnect.ts';
+import type { DisconnectAction } from '../console-choices.ts';
 import { sessionError } from './open-report.ts';
 import { prepareConsole, type PreparedConsole } from './prepare.ts';
 import { mayPass, reconnectPause, wasDropped } from './reconnect.ts';
@@ -22,10 +22,8 @@ export interface SessionsOptions {
   /** Open it again when it was dropped. */
   reconnect: boolean;
   onDisconnect: DisconnectAction;
-  /** Told of each console that is about to be shown. */
-  onPrepared?: ((prepared: PreparedConsole) => void) | undefined;
-  /** Told of each session, once the password was accepted. */
-  onConnected?: (() => void) | undefined;
+  /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
+  onConnection?: ((connection: string | undefined) => void) | undefined;
 }
 
 /** The last session, and what it was shown from. */
@@ -61,7 +59,7 @@ export async function runSessions(
     if (outcome?.session.connected === true) {
       const { outcome: end, connection } = outcome.session;
       if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
-      const ended = { outcome: end.kind, connection };
+      const ended = { outcome: end.kind, uid: vm.uid, connection };
       const report = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
       if (report) (report.done ? hooks.onNote : hooks.onWarning)(report.sentence);
     }
@@ -85,7 +83,6 @@ async function openUntilOver(
     let outcome: ConsoleOutcome | undefined;
     try {
       const prepared = await prepareConsole(cluster, vm, request, hooks);
-      options.onPrepared?.(prepared);
       const session = await showConsole(cluster, prepared, presentation, options, hooks);
       outcome = { prepared, session };
       onSession(outcome);

@@ -25,8 +25,8 @@ export interface ShowOptions {
   request: ConsoleRequest;
   /** Leave the viewer alone once it is connected. */
   detach: boolean;
-  /** Told once the password was accepted. */
-  onConnected?: (() => void) | undefined;
+  /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
+  onConnection?: ((connection: string | undefined) => void) | undefined;
 }
 
 /** A console session that was followed to its end, or until it was left alone. */
@@ -47,7 +47,7 @@ export async function showConsole(
   cluster: Cluster,
   prepared: PreparedConsole,
   presentation: Presentation,
-  { request, detach, onConnected }: ShowOptions,
+  { request, detach, onConnection }: ShowOptions,
   hooks: ConsoleHooks,
 ): Promise<ConsoleSession> {
   const { vm, password } = prepared;
@@ -65,7 +65,7 @@ export async function showConsole(
         { ...request, signal: AbortSignal.any([signal, over.signal]) },
         hooks,
       );
-      hooks.onStep(`${user} is logged in on ${vm.name}; close the viewer to end`);
+      hooks.onStep(`${user} is logged in on ${vm.name}; close ${presentation.name} to end`);
     } catch (error) {
       // Nobody waits for it any more; the wish stays.
       if (signal.aborted || over.signal.aborted) return;
@@ -91,10 +91,10 @@ export async function showConsole(
       vm,
       signal,
       launch: (onEvent) => presentation.start(prepared, onEvent),
+      onConnection,
       onProgress: (progress) => {
         if (progress === 'channelsUp') return endPassword();
-        onConnected?.();
-        hooks.onStep(`connected to ${vm.name}; close the viewer to end`);
+        hooks.onStep(`connected to ${vm.name}; close ${presentation.name} to end`);
         if (follow !== undefined) loggingIn = logIn(follow);
       },
     });

@@ -24,8 +24,8 @@ export interface Runtime {
   now(): Date;
   /** Aborted when the process is asked to end; its reason is `SIGINT` or `SIGTERM`. */
   readonly signal: AbortSignal;
-  /** What starts this command line again, in another process; absent where it runs inside of one. */
-  readonly again?: readonly string[];
+  /** What starts vmop in another process, arguments aside; absent where it runs inside of one. */
+  readonly launcher?: readonly string[];
   /** Calls `listener`, which must not wait for anything, when the process exits whatever the cause; returns its removal. */
   onExit(listener: () => void): () => void;
 }
@@ -55,14 +55,17 @@ function endSignal(): AbortSignal {
 /** This process. Takes over SIGINT, SIGTERM and SIGHUP; safe to call again. */
 export function processRuntime(): Runtime {
   return {
-    stdin: process.stdin,
+    // Most commands read nothing, and to open it takes Node 3 ms.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
     platform: process.platform,
     now: () => new Date(),
     signal: endSignal(),
-    again: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+    launcher: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
     onExit(listener) {
       process.on('exit', listener);
       return () => process.off('exit', listener);

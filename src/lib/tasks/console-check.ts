@@ -4,13 +4,13 @@ import { onTargets, WAITING_CONCURRENCY } from '../cli/many.ts';
 import type { TargetFlags } from '../cli/targets.ts';
 import { hostInUrl } from '../console/address.ts';
 import type { PreflightStep } from '../console/dial.ts';
-import { searchRoute, type RouteSearch, type TunnelChoice } from '../console/route.ts';
-import { VmopError, type ErrorJson } from '../errors.ts';
+import { gateError, runningGate } from '../console/gates.ts';
+import { searchRoute, type RouteSearch } from '../console/route.ts';
+import type { ErrorJson, VmopError } from '../errors.ts';
 import type { View } from '../output/render.ts';
-import { phaseOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { vmArgument } from '../vm/write.ts';
-import { endpointOverrides, type ConsoleFlags } from './console.ts';
+import { consoleWay, type WayFlags } from './console-way.ts';
 
 /** Whether a VM's console can be reached: the `--json` form of `vmop console --check`. */
 export interface ConsoleCheck {
@@ -27,7 +27,7 @@ export interface ConsoleCheck {
   error?: ErrorJson;
 }
 
-export type ConsoleCheckFlags = TargetFlags & Pick<ConsoleFlags, 'host' | 'port' | 'proxy' | 'ca' | 'tunnel'>;
+export type ConsoleCheckFlags = TargetFlags & WayFlags;
 
 /**
  * Calls the SPICE ports of VMs, changing nothing, and tells what is found. Rejects when one is not reached: with its own
@@ -40,13 +40,7 @@ export async function checkConsoles(
 ): Promise<void> {
   const settings = await context.settings;
   const { cluster, signal } = context;
-  const tunnel: TunnelChoice = flags.tunnel ?? settings.tunnel ?? 'auto';
-  const asked = {
-    overrides: await endpointOverrides(flags, settings),
-    hosts: settings.hosts ?? {},
-    tunnel,
-    signal,
-  };
+  const asked = { ...(await consoleWay(flags, settings)), signal };
   const failed: ConsoleCheck[] = [];
   await onTargets<ConsoleCheck>(context, names, flags, {
     permissions: ['accessConsole'],
@@ -75,15 +69,8 @@ async function checkConsole(vm: Vm, search: () => Promise<RouteSearch>): Promise
     steps: [],
     error: error.toJSON(),
   });
-  const phase = phaseOf(vm);
-  if (phase !== 'running') {
-    return refused(
-      new VmopError('state', `${vm.name} is ${phase}`, {
-        hint: `vmop start ${vmArgument(vm)}`,
-        vm: vm.name,
-      }),
-    );
-  }
+  const shut = gateError(vm, [runningGate(vm)]);
+  if (shut) return refused(shut);
   try {
     const { route, steps, error } = await search();
     return {

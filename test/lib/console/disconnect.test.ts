@@ -55,9 +55,14 @@ const CASES: [
   ],
   ['deleted', undefined, 'vmStopped', 0, { leave: 'the machine does not run any more' }],
 ];
+test('a machine made anew under the name is not the one of the session', () => {
+  const ended = { outcome: 'windowClosed', uid: 'u-0', connection: OURS } as const;
+  assert.deepEqual(afterSession(vmOf(), ended, SETTLE_MS), { leave: 'the machine does not run any more' });
+});
+
 for (const [what, fields, outcome, waitedMs, then] of CASES) {
   test(`after a session, ${what}`, () => {
     const vm = fields && vmOf(fields);
-    assert.deepEqual(afterSession(vm, { outcome, connection: OURS }, waitedMs), then);
+    assert.deepEqual(afterSession(vm, { outcome, uid: 'u-1', connection: OURS }, waitedMs), then);
   });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,7 +17,7 @@ async function guarded(t: TestContext, then: string) {
   const source = `
     import { spawn, spawnSync } from 'node:child_process';
     import { startGuard } from ${JSON.stringify(GUARD)};
-    const guard = startGuard(['/bin/touch', ${JSON.stringify(`${folder}.touched`)}]);
+    const guard = startGuard(['/bin/sh', '-c', 'echo "$1" > "$0"', ${JSON.stringify(`${folder}.touched`)}]);
     const viewer = spawn('/bin/sh', ['-c', 'sleep 600 & wait'], { detached: true, stdio: ['ignore', 3, 'ignore', 3] });
     guard.watchProcess(viewer.pid);
     guard.watchFolder(${JSON.stringify(folder)});
@@ -30,8 +30,8 @@ async function guarded(t: TestContext, then: string) {
   const held = child.stdio[3];
   assert.ok(held && 'resume' in held);
   assert.ok(child.stdout);
-  await once(child.stdout, 'data');
-  return { child, folder, everythingGone: once(held.resume(), 'close') };
+  const [said]: unknown[] = await once(child.stdout, 'data');
+  return { said: String(said), child, folder, everythingGone: once(held.resume(), 'close') };
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
@@ -47,11 +47,14 @@ const guards = (): string => spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8'
 test('after kill -9 the viewer with all that it started, the folder, and then the command', async (t) => {
   const { child, folder, everythingGone } = await guarded(
     t,
-    'guard.connected(); setInterval(() => {}, 1000);',
+    `guard.session('10.0.0.1 7'); setInterval(() => {}, 1000);`,
   );
   child.kill('SIGKILL');
   await everythingGone;
-  await until(() => existsSync(`${folder}.touched`), 'the command was run');
+  await until(
+    () => existsSync(`${folder}.touched`) && readFileSync(`${folder}.touched`, 'utf8') === '10.0.0.1 7\n',
+    'the command was run with the session',
+  );
   assert.equal(existsSync(folder), false);
 });
 
@@ -71,4 +74,20 @@ test('dismissed, it does nothing', async (t) => {
   await until(() => !guards().includes(`${folder}.touched`), 'the guard has ended');
   assert.equal(existsSync(folder), true);
   assert.equal(existsSync(`${folder}.touched`), false);
+});
+
+test('a viewer that has ended is not ended again: its number may be another process’s', async (t) => {
+  const { said, folder, child, everythingGone } = await guarded(
+    t,
+    `const other = spawn('/bin/sh', ['-c', 'sleep 600'], { detached: true, stdio: 'ignore' });
+     guard.watchProcess(other.pid)();
+     process.stdout.write(other.pid + ';');
+     setInterval(() => {}, 1000);`,
+  );
+  const other = Number.parseInt(said);
+  t.after(() => process.kill(-other, 'SIGTERM'));
+  child.kill('SIGKILL');
+  await everythingGone;
+  await until(() => !guards().includes(`${folder}.touched`), 'the guard has ended');
+  assert.ok(process.kill(other, 0), 'it is still there');
 });

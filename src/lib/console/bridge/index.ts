@@ -40,24 +40,39 @@ export interface BridgeOptions {
    * server refused, which is then not to be given again. The caller decides when to make a new one.
    */
   password: AskPassword;
+  /**
+   * A session has one main channel, and a second one would end it. `kept`: the second is refused, so that a ticket that
+   * somebody has read takes nothing; `replaced`: it is the same page, opened anew.
+   */
+  main: 'kept' | 'replaced';
   onEvent: (event: BridgeEvent) => void;
 }
 
 /** Connections that have not shown the ticket; a viewer opens some twenty at most. */
 const MOST_LINKING = 64;
 
-export async function startBridge({ dial, password, onEvent }: BridgeOptions): Promise<Bridge> {
+export async function startBridge({ dial, password, main, onEvent }: BridgeOptions): Promise<Bridge> {
   const key = await createBridgeKey();
   const closing = new AbortController();
   const { signal } = closing;
   const viewers = new Set<Duplex>();
   const running = new Set<Promise<void>>();
+  const mains = new Set<Duplex>();
   let linking = 0;
+
+  const admit = (viewer: Duplex, { type }: SpiceChannel): boolean => {
+    if (type !== 'main') return true;
+    if (main === 'kept' && mains.size > 0) return false;
+    for (const old of mains) old.destroy();
+    mains.add(viewer);
+    return true;
+  };
 
   const linkViewer = async (viewer: Duplex): ReturnType<typeof linkChannel> => {
     linking += 1;
     try {
-      return await linkChannel(viewer, { key, dial, password, signal });
+      const admits = (channel: SpiceChannel): boolean => admit(viewer, channel);
+      return await linkChannel(viewer, { key, dial, password, admits, signal });
     } finally {
       linking -= 1;
     }
@@ -82,6 +97,7 @@ export async function startBridge({ dial, password, onEvent }: BridgeOptions): P
       // The rest is a viewer that went away or never was one.
     } finally {
       viewers.delete(viewer);
+      mains.delete(viewer);
       viewer.destroy();
     }
   };

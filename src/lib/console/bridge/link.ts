@@ -25,6 +25,8 @@ export interface LinkOptions {
   key: BridgeKey;
   dial: Dial;
   password: AskPassword;
+  /** Asked once the ticket was shown: whether there is room for the channel beside those that are open. */
+  admits: (channel: SpiceChannel) => boolean;
   /** Ends the linking. */
   signal: AbortSignal;
 }
@@ -54,7 +56,8 @@ export async function linkChannel(viewer: Duplex, options: LinkOptions): Promise
     }
     viewer.write(replyWithKey(frame, key.publicKey));
     const selects = selectsAuth && reply.selectsAuth;
-    if (!(await within(LINK_MS, signal, (limit) => showsTicket(viewer, key, selects, limit)))) {
+    const shown = await within(LINK_MS, signal, (limit) => showsTicket(viewer, key, selects, limit));
+    if (!shown || !options.admits(channel)) {
       const result = LINK_PERMISSION_DENIED;
       return { kind: 'refused', channel, answer: word(result), by: 'bridge', result };
     }

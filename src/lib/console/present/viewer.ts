@@ -41,17 +41,21 @@ export function viewerPresentation(options: ViewerPresentationOptions): Presenta
   const { plan, detach } = options;
   return {
     name: plan.name,
-    understood: (prepared) => !detach && (isBridged(prepared, plan) || plan.output === 'remote-viewer'),
+    understood: (prepared) => !detach && (isBridged(prepared, options) || plan.output === 'remote-viewer'),
     hangAfterMs: HANG_MS,
     start: (prepared, onEvent) =>
-      isBridged(prepared, plan)
+      isBridged(prepared, options)
         ? throughBridge(prepared, options, onEvent)
         : straight(prepared, options, onEvent),
   };
 }
 
-function isBridged({ route }: PreparedConsole, plan: ViewerPlan): boolean {
-  return route.via === 'tunnel' || needsBridge(plan);
+/** A viewer that is left alone cannot need vmop: it gets the password itself. */
+function isBridged(
+  { route }: PreparedConsole,
+  { plan, detach }: Pick<ViewerPresentationOptions, 'plan' | 'detach'>,
+): boolean {
+  return route.via === 'tunnel' || (!detach && needsBridge(plan));
 }
 
 async function straight(
@@ -71,6 +75,7 @@ async function throughBridge(
   const bridge = await startBridge({
     dial: route.dial,
     password: (refused) => password.current(refused),
+    main: 'kept',
     onEvent: (event) => {
       const seen = eventOfBridge(event);
       if (seen) onEvent(seen);
@@ -85,8 +90,12 @@ async function throughBridge(
   try {
     listener = await listenForViewer(bridge, { unix: reachesSockets(options.plan) });
     if ('folder' in listener) options.guard?.watchFolder(listener.folder);
-    const plan = fillPlaces(options.plan, { ...listener, ticket: bridge.ticket });
-    const file = { endpoint: listener.endpoint, password: bridge.ticket };
+    const { ticket } = bridge;
+    const plan =
+      listener.socket === undefined
+        ? options.plan
+        : fillPlaces(options.plan, { socket: listener.socket, ticket });
+    const file = { endpoint: listener.endpoint, password: ticket };
     const viewer = await launched(file, plan, options, (event) => {
       if (OF_THE_VIEWER.has(event.type)) onEvent(event);
     });
@@ -120,6 +129,7 @@ async function launched(
   const text = connectionFile({ ...connection, ...look, deleteThisFile: plan.input === 'file' });
   const onFolder = (folder: string): void => guard?.watchFolder(folder);
   const viewer = await launchViewer(plan, text, { signal, detach, onEvent, env, onFolder });
-  guard?.watchProcess(viewer.pid);
+  const forget = guard?.watchProcess(viewer.pid);
+  if (forget) void viewer.ended.then(forget);
   return viewer;
 }

@@ -10,13 +10,14 @@ import type { ViewerEnd } from '../viewer/launch.ts';
 import type { LaunchPage } from '../web/browser.ts';
 import { startWebConsole, type WebConsole, type WebConsoleEvent } from '../web/index.ts';
 import type { ListenPlan } from '../web/listen.ts';
+import type { LinkTarget } from '../web/ticket.ts';
 import { eventOfBridge } from './bridge-events.ts';
 
 export interface WebPresentationOptions {
   listen: ListenPlan;
   openInBrowser: ((url: string) => Promise<LaunchPage>) | undefined;
   /** Told of the link, once; whoever sees it first gets the console. */
-  onUrl: (url: string) => Promise<void>;
+  onUrl: (url: string, prepared: PreparedConsole) => Promise<void>;
   hooks: Pick<ConsoleHooks, 'onStep' | 'onWarning' | 'onDetail'>;
   signal: AbortSignal;
 }
@@ -30,7 +31,7 @@ const HANG_MS = LINK_VALID_MS + 30_000;
 export function webPresentation(options: WebPresentationOptions): Presentation {
   const page = new ConsolePage(options);
   return {
-    name: 'the browser',
+    name: 'the page',
     understood: () => true,
     hangAfterMs: HANG_MS,
     start: (prepared, onEvent) => page.show(prepared, onEvent),
@@ -86,11 +87,13 @@ class ConsolePage {
     await this.#bridge?.close();
   }
 
-  async #open({ vm, route }: PreparedConsole): Promise<WebConsole> {
+  async #open(prepared: PreparedConsole): Promise<WebConsole> {
+    const { vm } = prepared;
     const { listen, openInBrowser, onUrl, signal } = this.#options;
     const bridge = await startBridge({
       dial: (limit) => this.#current().prepared.route.dial(limit),
       password: (refused) => this.#current().prepared.password.current(refused),
+      main: 'replaced',
       onEvent: (event) => {
         const seen = eventOfBridge(event);
         // A page that reloads closes its channels; it is gone only when its server says so.
@@ -99,18 +102,17 @@ class ConsolePage {
       },
     });
     this.#bridge = bridge;
-    const target = { vm: `${vm.namespace}/${vm.name} ${vm.uid}`, destination: whereOf(route) };
     const web = await startWebConsole({
       bridge,
       vm: { namespace: vm.namespace, name: vm.name },
-      target: () => target,
+      target: () => targetOf(this.#current().prepared),
       plan: listen,
       linkValidMs: LINK_VALID_MS,
       openInBrowser,
       onEvent: (event) => this.#report(event),
       signal,
     });
-    await onUrl(web.url);
+    await onUrl(web.url, prepared);
     return web;
   }
 
@@ -136,6 +138,11 @@ class ConsolePage {
     if (this.#session === undefined) throw new Error('the page is asked for before it is shown');
     return this.#session;
   }
+}
+
+/** A link opens what it was made for: not another machine of the name, nor one that has moved since. */
+function targetOf({ vm, route }: PreparedConsole): LinkTarget {
+  return { vm: `${vm.namespace}/${vm.name} ${vm.uid}`, destination: whereOf(route) };
 }
 
 async function pageEnd(web: WebConsole, onEvent: (event: ViewerEvent) => void): Promise<ViewerEnd> {

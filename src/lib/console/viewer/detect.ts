@@ -28,25 +28,19 @@ export interface ViewerPlan {
 }
 
 /** What stands for a way to the console that the viewer may have: never the display's own password. */
-const PLACES = ['{uri}', '{host}', '{port}', '{socket}', '{ticket}'] as const;
+const PLACES = ['{uri}', '{socket}', '{ticket}'] as const;
 
-/** A door of this machine that a viewer is led to. */
+/** A door of this machine that a viewer is led to: a unix socket that only its owner gets to. */
 export interface ViewerDoor {
-  /** A unix socket, where it is one. */
-  socket?: string | undefined;
-  host?: string | undefined;
-  port?: number | undefined;
+  socket: string;
   ticket: string;
 }
 
 /** The plan with its places filled in. */
-export function fillPlaces(plan: ViewerPlan, { socket, host, port, ticket }: ViewerDoor): ViewerPlan {
-  const uri = socket === undefined ? `spice://${host ?? ''}:${port ?? ''}` : `spice+unix://${socket}`;
+export function fillPlaces(plan: ViewerPlan, { socket, ticket }: ViewerDoor): ViewerPlan {
   const values: Record<(typeof PLACES)[number], string> = {
-    '{uri}': uri,
-    '{host}': host ?? '',
-    '{port}': String(port ?? ''),
-    '{socket}': socket ?? '',
+    '{uri}': `spice+unix://${socket}`,
+    '{socket}': socket,
     '{ticket}': ticket,
   };
   const fill = (argument: string): string =>
@@ -54,16 +48,15 @@ export function fillPlaces(plan: ViewerPlan, { socket, host, port, ticket }: Vie
   return { ...plan, args: plan.args.map(fill) };
 }
 
-/** The viewer can only be given a ticket: its arguments are for everybody to see. */
+/** The viewer is only given a ticket: arguments are for everybody to see, and a file is on a disk. */
 export function needsBridge({ input }: ViewerPlan): boolean {
-  return input === 'arguments';
+  return input !== 'stdin';
 }
 
 /** The viewer can open a unix socket of this machine; others are led to a port of loopback. */
-export function reachesSockets({ args, command, launcherArgs, pathStyle }: ViewerPlan): boolean {
-  const wantsPort = args.some((argument) => argument.includes('{port}') || argument.includes('{host}'));
+export function reachesSockets({ command, launcherArgs, pathStyle }: ViewerPlan): boolean {
   const apart = pathStyle === 'windows' || /\.exe$/i.test(command) || launcherArgs.includes(FLATPAK_APP);
-  return !wantsPort && !apart;
+  return !apart;
 }
 
 /** What the user asked for: `--viewer` and `--viewer-arg`. */
@@ -125,6 +118,14 @@ function askedViewer(platform: PlatformDescription, command: string, args: reado
     };
   }
   const plan = programPlan(platform, found, base, args);
+  if (plan.input === 'arguments' && !reachesSockets(plan)) {
+    // A port is open to everybody here, and so is what stands in arguments.
+    const hint = 'use {file}: a private connection file';
+    const problem = new VmopError('usage', `${plan.name} cannot be led to a unix socket by its arguments`, {
+      hint,
+    });
+    return { problem };
+  }
   return hasDisplay(platform, plan) ? { plan } : { problem: noDisplay(plan) };
 }
 
@@ -194,16 +195,15 @@ function programPlan(
   const windows = platform.os === 'win32' || /\.exe$/i.test(file);
   const known = REMOTE_VIEWER.test(file) || bundle;
   const template = args.some((argument) => argument.includes(FILE_PLACE));
-  const spicy = name === SPICY;
-  if (spicy || args.some((argument) => PLACES.some((place) => argument.includes(place)))) {
-    const own = spicy && !args.some((argument) => PLACES.some((place) => argument.includes(place)));
+  const led = args.some((argument) => PLACES.some((place) => argument.includes(place)));
+  if (led || name === SPICY) {
     return {
       name,
       command: file,
       launcherArgs: [],
-      args: own ? [...args, ...SPICY_ARGS] : [...args],
+      args: led ? [...args] : [...args, ...SPICY_ARGS],
       input: 'arguments',
-      pathStyle: 'native',
+      pathStyle: windows && platform.os === 'linux' ? 'windows' : 'native',
       output: 'none',
     };
   }

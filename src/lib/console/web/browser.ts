@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
@@ -87,6 +88,13 @@ function windowsCommand(page: string, env: Environment): BrowserCommand {
 /** How soon a program that opens pages says that it cannot. */
 const FAILS_WITHIN_MS = 1500;
 
+export interface OpenOptions {
+  env: Environment;
+  platform?: NodeJS.Platform;
+  /** Told of the private folder that the link is put into. */
+  onFolder?: ((folder: string) => void) | undefined;
+}
+
 /**
  * Opens the link in the person's browser without naming it in an argument, which everybody on this computer can
  * read: the browser gets a file that nobody else can read and that leads on to the link. Errors: `console` without a
@@ -94,9 +102,10 @@ const FAILS_WITHIN_MS = 1500;
  */
 export async function openInBrowser(
   url: string,
-  { env, platform = process.platform }: { env: Environment; platform?: NodeJS.Platform },
+  { env, platform = process.platform, onFolder }: OpenOptions,
 ): Promise<LaunchPage> {
   const file = await createPrivateFile('console.html', launchHtml(url));
+  onFolder?.(path.dirname(file.path));
   try {
     const page = pathToFileURL(file.path).href;
     const machine: BrowserMachine = { platform, env, isProgram };

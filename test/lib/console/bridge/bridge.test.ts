@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { test } from 'node:test';
+import { connect, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import type { Bridge } from '../../../../src/lib/console/bridge/index.ts';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
 import { HungUp, readExactly } from '../../../../src/lib/console/read-exactly.ts';
 import { patience, setUp } from './setup.ts';
@@ -30,7 +31,7 @@ test('a channel is linked: everything passes verbatim but key, ticket and SASL',
 test("without capabilities on the viewer's side the ticket follows at once", async (t) => {
   const { bridge, viewer, server } = await setUp(t);
   assert.equal((await linkAsViewer(viewer(), bridge.ticket, { common: undefined })).result, 0);
-  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { common: 0b1010 })).result, 0);
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { common: 0b1010, type: 2 })).result, 0);
   assert.equal(server.messages.length, 2);
 });
 
@@ -108,7 +109,7 @@ test('a door per channel: over a socket and over loopback, and both gone after',
   assert.equal((await stat(socket.folder)).mode & 0o777, 0o700);
   const [overSocket, overLoopback] = [connect(socket.socket), connect(loopback.port, '127.0.0.1')];
   assert.equal((await linkAsViewer(overSocket, bridge.ticket)).result, 0);
-  assert.equal((await linkAsViewer(overLoopback, bridge.ticket)).result, 0);
+  assert.equal((await linkAsViewer(overLoopback, bridge.ticket, { type: 3 })).result, 0);
   await Promise.all([socket.close(), loopback.close()]);
   await assert.rejects(stat(socket.folder), { code: 'ENOENT' });
   await assert.rejects(once(connect(loopback.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
@@ -117,4 +118,36 @@ test('a door per channel: over a socket and over loopback, and both gone after',
   const gone = [once(overSocket.resume(), 'close'), once(overLoopback.resume(), 'close')];
   await bridge.close();
   await Promise.all(gone);
+});
+
+/** Connections that notice when the other side breaks off. */
+async function door(t: TestContext, bridge: Bridge): Promise<() => Socket> {
+  const listener = await listenForViewer(bridge, { unix: false });
+  t.after(() => listener.close());
+  return () => connect(listener.port ?? 0, '127.0.0.1').on('error', () => {});
+}
+
+test('a second main channel is refused while there is one, so that a ticket that was read takes nothing', async (t) => {
+  const { bridge, asked, event } = await setUp(t);
+  const viewer = await door(t, bridge);
+  const first = viewer();
+  assert.equal((await linkAsViewer(first, bridge.ticket)).result, 0);
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 7);
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { type: 3 })).result, 0);
+  assert.equal(asked.length, 2, 'no password was asked for it');
+  first.write('ping');
+  assert.equal(String(await readExactly(first, 4, patience())), 'ping', 'the first one stays');
+  first.destroy();
+  await event('closed');
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 0, 'its place is free');
+});
+
+test('a page that opens its main channel anew gets it', async (t) => {
+  const { bridge } = await setUp(t, {}, { main: 'replaced' });
+  const viewer = await door(t, bridge);
+  const first = viewer();
+  assert.equal((await linkAsViewer(first, bridge.ticket)).result, 0);
+  const gone = once(first.resume(), 'close');
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 0);
+  await gone;
 });

@@ -51,6 +51,7 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     endpoint = { host: given('127.0.0.1'), port: given(machine.port) };
     await machine.setPassword(REAL, 'never');
     bridge = await startBridge({
+      main: 'kept',
       dial: (signal) => endpointDial(endpoint)(signal),
       password: (refused) => password(refused),
       onEvent: (event) => events.push(event),

@@ -25,13 +25,18 @@ export interface Setup {
 export async function setUp(
   t: TestContext,
   server: Partial<FakeServerOptions> = {},
-  options: { password?: (refused?: string) => Promise<string | undefined>; dial?: Dial } = {},
+  options: {
+    password?: (refused?: string) => Promise<string | undefined>;
+    dial?: Dial;
+    main?: 'kept' | 'replaced';
+  } = {},
 ): Promise<Setup> {
   const fake = await startFakeServer({ passwords: () => ['real'], ...server });
   const events: BridgeEvent[] = [];
   const emitter = new EventEmitter();
   const asked: (string | undefined)[] = [];
   const bridge = await startBridge({
+    main: options.main ?? 'kept',
     dial: options.dial ?? endpointDial({ host: given('127.0.0.1'), port: given(fake.port) }),
     password: async (refused) => {
       asked.push(refused);

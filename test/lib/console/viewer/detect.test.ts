@@ -70,8 +70,8 @@ const PLANS: [what: string, described: Described, wanted: WantedViewer, plan: Pa
   [
     'a template leads any program to a door of ours',
     { files: ['/usr/bin/other'] },
-    { command: 'other', args: ['connect', '{host}:{port}', '--pass={ticket}'] },
-    { name: 'other', args: ['connect', '{host}:{port}', '--pass={ticket}'], input: 'arguments' },
+    { command: 'other', args: ['connect', '{uri}', '--pass={ticket}'] },
+    { name: 'other', args: ['connect', '{uri}', '--pass={ticket}'], input: 'arguments' },
   ],
   [
     'remote-viewer is preferred to spicy',
@@ -296,6 +296,14 @@ const PROBLEMS: [
     /--web/,
   ],
   [
+    'a program of Windows that is led by its arguments',
+    { os: 'win32', env: WINDOWS, files: ['D:\\tools\\other.exe'] },
+    { command: 'other', args: ['{uri}', '{ticket}'] },
+    'usage',
+    /other cannot be led to a unix socket/,
+    /use \{file\}/,
+  ],
+  [
     'virt-viewer',
     { files: ['/usr/bin/virt-viewer'] },
     { command: '/usr/bin/virt-viewer' },
@@ -361,28 +369,16 @@ const BARE: ViewerPlan = {
 };
 
 test('places of a template are filled with the door, as often as they stand there', () => {
-  const plan = { ...BARE, args: ['{uri}', '-h', '{host}', '-p{port}', '{socket}', '{ticket}{ticket}'] };
+  const plan = { ...BARE, args: ['{uri}', '-s{socket}', '{ticket}{ticket}'] };
   assert.deepEqual(fillPlaces(plan, { socket: '/run/x/s', ticket: '$&' }).args, [
     'spice+unix:///run/x/s',
-    '-h',
-    '',
-    '-p',
-    '/run/x/s',
+    '-s/run/x/s',
     '$&$&',
-  ]);
-  assert.deepEqual(fillPlaces(plan, { host: '127.0.0.1', port: 7, ticket: 't' }).args, [
-    'spice://127.0.0.1:7',
-    '-h',
-    '127.0.0.1',
-    '-p7',
-    '',
-    'tt',
   ]);
 });
 
 const DOORS: [what: string, plan: Partial<ViewerPlan>, sockets: boolean][] = [
   ['a viewer of this machine', {}, true],
-  ['one that is told host and port', { args: ['{host}:{port}'] }, false],
   ['a program of Windows', { command: '/mnt/c/viewer.exe', pathStyle: 'windows' }, false],
   ['Flatpak’s, which sees other folders', { launcherArgs: ['run', 'org.virt_manager.virt-viewer'] }, false],
 ];
@@ -392,9 +388,9 @@ for (const [what, plan, sockets] of DOORS) {
   });
 }
 
-test('only what is told by arguments needs a bridge', () => {
+test('only what reads its standard input is given the password', () => {
   assert.deepEqual(
     (['stdin', 'file', 'arguments'] as const).map((input) => needsBridge({ ...BARE, input })),
-    [false, false, true],
+    [false, true, true],
   );
 });
