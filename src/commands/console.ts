@@ -91,6 +91,10 @@ export default class Console extends VmopCommand {
       summary: 'PEM file of the certificate authority: the port speaks TLS',
       helpGroup: ROUTE,
     }),
+    'host-subject': Flags.string({
+      summary: 'subject of the VM’s certificate, where that is not its host: the port speaks TLS',
+      helpGroup: ROUTE,
+    }),
     web: Flags.boolean({
       summary: 'open it in a browser, with nothing to install; prints the link',
       helpGroup: WEB,

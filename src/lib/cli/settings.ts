@@ -21,6 +21,8 @@ export interface Settings {
   proxy?: string;
   /** A PEM file. */
   ca?: string;
+  /** The subject of a VM's certificate. */
+  hostSubject?: string;
   /** Whether a console goes through the API server. */
   tunnel?: TunnelChoice;
   /** What becomes of the desktop when its console session ends. */
@@ -73,6 +75,7 @@ const PARSERS: Parsers = {
     wants: DISCONNECT_ACTIONS.join(' or '),
     parse: oneOf(DISCONNECT_ACTIONS),
   },
+  hostSubject: { wants: 'a subject such as O=example,CN=desktop', parse: text },
   userName: { wants: 'a name', parse: text },
   roles: { wants: 'a map from group to role', parse: map },
 };

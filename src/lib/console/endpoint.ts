@@ -23,7 +23,7 @@ export interface EndpointOverrides {
 export function consoleEndpoint(
   vm: Vm,
   pod: RunnerPod | undefined,
-  { overrides = {}, preferIPv6 = false }: { overrides?: EndpointOverrides; preferIPv6?: boolean } = {},
+  overrides: EndpointOverrides = {},
 ): Endpoint {
   const { spice } = vm.spec;
   if (spice === undefined) {
@@ -32,8 +32,7 @@ export function consoleEndpoint(
       vm: vm.name,
     });
   }
-  const host =
-    overrides.host ?? given(spice.server, 'spec.vm.display.spice.server') ?? podHost(pod, preferIPv6);
+  const host = overrides.host ?? given(spice.server, 'spec.vm.display.spice.server') ?? podHost(pod);
   if (host === undefined) {
     throw new VmopError('state', `${vm.name} has no address yet`, {
       hint: 'its runner has no pod with an address: try again in a moment, or name one with --host',
@@ -57,9 +56,9 @@ function given(value: string | undefined, source: string): Given | undefined {
   return value === undefined ? undefined : { value, source };
 }
 
-/** The pod's first address of the preferred family, else its first. */
-function podHost(pod: RunnerPod | undefined, preferIPv6: boolean): Given | undefined {
+/** The pod's first IPv4 address, as VM-Operator prefers them, else its first. */
+function podHost(pod: RunnerPod | undefined): Given | undefined {
   const addresses = pod?.addresses ?? [];
-  const address = addresses.find((candidate) => isIPv6(candidate) === preferIPv6) ?? addresses[0];
+  const address = addresses.find((candidate) => !isIPv6(candidate)) ?? addresses[0];
   return given(address, "status.podIPs of the runner's pod");
 }

@@ -107,11 +107,11 @@ function stepLine({ name, ok, ms, detail }: PreflightStep): string {
 }
 
 function directEndpoint(vm: Vm, pod: RunnerPod | undefined, { overrides, hosts }: Asked): Endpoint {
-  const endpoint = consoleEndpoint(vm, pod, { overrides });
+  const endpoint = consoleEndpoint(vm, pod, overrides);
   const mapped = overrides.host ? undefined : hosts[endpoint.host.value];
   if (mapped === undefined) return endpoint;
   const host = { value: mapped, source: `hosts of config.yaml, for ${endpoint.host.value}` };
-  return consoleEndpoint(vm, pod, { overrides: { ...overrides, host } });
+  return consoleEndpoint(vm, pod, { ...overrides, host });
 }
 
 /** The runner uses the node's network, so that the pod's port is the VM's. */
@@ -120,9 +120,8 @@ function tunnelTo(cluster: Cluster, vm: Vm, pod: RunnerPod | undefined, { overri
   const unknown = vm.spec.spice?.server === undefined && (pod?.addresses ?? []).length === 0;
   const host = overrides.host ?? (unknown ? { value: vm.name, source: 'the name of its pod' } : undefined);
   const { port } = overrides;
-  const endpoint = consoleEndpoint(vm, pod, {
-    overrides: { ...overrides, host, proxy: { value: 'none', source: 'the tunnel' } },
-  });
+  const proxy = { value: 'none', source: 'the tunnel' };
+  const endpoint = consoleEndpoint(vm, pod, { ...overrides, host, proxy });
   const target = port?.value ?? endpoint.port.value;
   return { endpoint, forward: (signal) => cluster.forward(refOf(vm), target, { signal }) };
 }

@@ -11,6 +11,7 @@ export interface WayFlags {
   port?: number | undefined;
   proxy?: string | undefined;
   ca?: string | undefined;
+  'host-subject'?: string | undefined;
   tunnel?: TunnelChoice | undefined;
 }
 
@@ -44,6 +45,7 @@ async function endpointOverrides(flags: WayFlags, settings: Settings): Promise<E
     host: from('host', flags.host),
     port: flags.port === undefined ? undefined : { value: flags.port, source: '--port' },
     proxy: from('proxy', flags.proxy, settings.proxy),
+    hostSubject: from('host-subject', flags['host-subject'], settings.hostSubject),
     ca: caFile && { value: await readPem(caFile), source: caFile.source },
   };
 }

@@ -26,19 +26,17 @@ interface Case {
   fields?: object;
   status?: unknown;
   overrides?: EndpointOverrides;
-  preferIPv6?: boolean;
   expected: Endpoint;
 }
 const CASES: Record<string, Case> = {
   'the pod': { expected: { host: flag('10.0.0.7', POD_SOURCE), port: PORT } },
-  'the pod, IPv6 preferred': {
-    preferIPv6: true,
-    expected: { host: flag('2001:db8::7', POD_SOURCE), port: PORT },
-  },
-  'the pod has no address of the preferred family': {
-    status: { podIP: '10.0.0.7' },
-    preferIPv6: true,
+  'the pod has addresses of both families, IPv6 first': {
+    status: { podIPs: [{ ip: '2001:db8::7' }, { ip: '10.0.0.7' }] },
     expected: { host: flag('10.0.0.7', POD_SOURCE), port: PORT },
+  },
+  'the pod has only an IPv6 address': {
+    status: { podIP: '2001:db8::7' },
+    expected: { host: flag('2001:db8::7', POD_SOURCE), port: PORT },
   },
   'only the node has an address': {
     status: { hostIP: '10.0.0.9' },
@@ -73,12 +71,9 @@ const CASES: Record<string, Case> = {
     expected: { host: flag('10.0.0.7', POD_SOURCE), port: PORT },
   },
 };
-for (const [
-  what,
-  { fields = {}, status = DUAL, overrides = {}, preferIPv6 = false, expected },
-] of Object.entries(CASES)) {
+for (const [what, { fields = {}, status = DUAL, overrides = {}, expected }] of Object.entries(CASES)) {
   test(`endpoint: ${what}`, () => {
-    assert.deepEqual(consoleEndpoint(spice(fields), pod(status), { overrides, preferIPv6 }), expected);
+    assert.deepEqual(consoleEndpoint(spice(fields), pod(status), overrides), expected);
   });
 }
 
@@ -106,14 +101,12 @@ test('hostile values are refused where they come from', () => {
     errorOf(() => consoleEndpoint(spice({ proxyUrl: 'socks5://x:1' }), pod(DUAL))).message,
     /proxyUrl: /,
   );
-  const host = errorOf(() =>
-    consoleEndpoint(spice({}), pod(DUAL), { overrides: { host: flag('a:1', '--host') } }),
-  );
+  const host = errorOf(() => consoleEndpoint(spice({}), pod(DUAL), { host: flag('a:1', '--host') }));
   assert.deepEqual(
     [host.code, host.message],
     ['usage', '--host: "a:1" carries a port, which is given on its own'],
   );
   assert.match(errorOf(() => consoleEndpoint(spice({}), pod({ podIP: 'a b' }))).message, /^status\.podIPs/);
-  const ca = errorOf(() => consoleEndpoint(spice({}), pod(DUAL), { overrides: { ca: flag('PEM', '--ca') } }));
+  const ca = errorOf(() => consoleEndpoint(spice({}), pod(DUAL), { ca: flag('PEM', '--ca') }));
   assert.deepEqual([ca.code, ca.message], ['usage', '--ca: holds no certificate in PEM form']);
 });
