@@ -20,8 +20,11 @@ export interface VmopProcess {
   runtime: FakeRuntime;
   /** Resolves when the command has ended. */
   ended: Promise<VmopRun>;
-  /** Resolves when it has printed the text, on a terminal: when the text stands on the screen. Rejects when it ends without. */
-  shows(text: string): Promise<void>;
+  /**
+   * Resolves when it has printed the text, on a terminal: when the text stands on the screen. Rejects when it ends without.
+   * `times`: so often.
+   */
+  shows(text: string, times?: number): Promise<void>;
 }
 
 export interface VmopOptions extends Omit<FakeRuntimeOptions, 'env'> {
@@ -74,9 +77,9 @@ export function startVmop(home: string, args: string[], options: VmopOptions = {
   return {
     runtime,
     ended: Promise.race([run, tooLate]),
-    async shows(text) {
+    async shows(text, times = 1) {
       // A stream tells nobody what was written to it.
-      for (const since = Date.now(); !output().includes(text);) {
+      for (const since = Date.now(); output().split(text).length <= times;) {
         if (over || Date.now() - since > PATIENCE_MS) {
           throw new Error(`vmop ${args.join(' ')} does not show ${JSON.stringify(text)} but:\n${output()}`);
         }

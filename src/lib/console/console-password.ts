@@ -30,6 +30,7 @@ export class ConsolePassword {
   #stored: StoredPassword | NoPassword;
   /** On the clock of `performance.now`. */
   #handOutUntil: number;
+  #storedAt = performance.now();
   #renewing: Promise<string | undefined> | undefined;
   #ending: Promise<void> | undefined;
 
@@ -69,6 +70,11 @@ export class ConsolePassword {
     return this.#stored.kind === 'none' ? undefined : this.#stored.password;
   }
 
+  /** Its time is over, as far as the clocks agree. */
+  get ranOut(): boolean {
+    return performance.now() >= this.#storedAt + this.#asked.validitySeconds * 1000;
+  }
+
   /**
    * For a channel that links now: the password, or a new one when it has run out, was ended or is the one that the
    * server has `refused`; unless that would log somebody out, then the old one, and the channel stays away.
@@ -102,6 +108,7 @@ export class ConsolePassword {
       onStep: (text) => this.#hooks.onDetail(`for a channel that comes late: ${text}`),
     });
     this.#ending = undefined;
+    this.#storedAt = performance.now();
     this.#handOutUntil = this.#endOfUse();
     return this.text;
   }

@@ -1,4 +1,5 @@
 import { VmopError } from '../errors.ts';
+import { vmArgument } from '../vm/write.ts';
 import type { PreparedConsole } from './prepare.ts';
 import { whereOf } from './route.ts';
 import type { ConsoleSession, Presentation } from './show.ts';
@@ -26,12 +27,18 @@ export function sessionError(
     case 'unreachable':
       return error('console', `${name} does not reach ${vm.name} at ${where}: ${outcome.reason}`);
     case 'takenOver': {
-      const { by = 'somebody', from } = outcome;
+      const { by = 'somebody', from, own } = outcome;
       const origin = from === undefined ? '' : ` from ${from}`;
+      if (own) {
+        const hint = `vmop console ${vmArgument(vm)} brings it back here`;
+        return error('conflict', `you have opened the console of ${vm.name} again${origin}`, hint);
+      }
       return error('conflict', `${by} has taken the console of ${vm.name}${origin}`, '--take takes it back');
     }
     case 'vmStopped':
-      return error('state', `${vm.name} has stopped, and its console with it`);
+      return outcome.deleted
+        ? error('state', `${vm.name} was deleted, and its console ended with it`)
+        : error('state', `${vm.name} has stopped, and its console with it`, `vmop start ${vmArgument(vm)}`);
     case 'connectionLost':
       return error('console', `the connection to ${vm.name} at ${where} was lost`, again);
     case 'viewerHung':
@@ -60,15 +67,18 @@ export function sessionSentence(
     : `the console of ${vm.name} was closed after ${seconds} s`;
 }
 
-function refusedHint({ password: { stored } }: PreparedConsole): string {
+function refusedHint({ vm, password: { stored, ranOut } }: PreparedConsole): string {
   switch (stored.kind) {
     case 'none':
       return 'vmop knows of no password for it: its Secret is missing, or QEMU has another';
     case 'kept':
       return 'the Secret does not hold the password that QEMU has: vmop secret rotate sets a new one';
     default:
-      return stored.confirmation.confirmed
-        ? 'it may have run out before the viewer connected: try --validity 120s'
-        : `the runner had not confirmed it: ${stored.confirmation.reason}`;
+      if (!stored.confirmation.confirmed) {
+        return `the runner had not confirmed it: ${stored.confirmation.reason}`;
+      }
+      return ranOut
+        ? 'it ran out before the viewer connected: try --validity 120s'
+        : `its runner says that it handed it over: vmop secret rotate ${vmArgument(vm)} hands over another, and a clock that is ahead there ends it early`;
   }
 }

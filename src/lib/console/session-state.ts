@@ -11,9 +11,9 @@ export type SessionOutcome =
   | { kind: 'windowClosed' }
   | { kind: 'passwordRefused' }
   | { kind: 'unreachable'; reason: string }
-  /** Somebody connected elsewhere; `by` may be oneself. */
-  | { kind: 'takenOver'; by?: string; from?: string }
-  | { kind: 'vmStopped' }
+  /** Somebody connected elsewhere; `own`: oneself. */
+  | { kind: 'takenOver'; by?: string; from?: string; own?: true }
+  | { kind: 'vmStopped'; deleted?: true }
   /** The server hung up, and neither of the above is to be seen. */
   | { kind: 'connectionLost' }
   /** No answer (`link`), or no picture (`display`): the password may have run out in between. */
@@ -196,21 +196,26 @@ function afterVm(state: SessionState, vm: Vm | undefined, at: number): SessionSt
   };
   const { ending, connected, rules } = next;
   const over = ending?.by === 'server' || (ending !== undefined && connected && !rules.understood);
-  if (over && isStopping(next)) return { ...next, outcome: { kind: 'vmStopped' } };
+  if (over && isStopping(next)) return { ...next, outcome: stopped(next) };
   const connection = vm && connectionOf(vm);
   if (connection === undefined || connection === state.knownConnection) return next;
-  if (over) return { ...next, outcome: takenOver(vm) };
+  if (over) return { ...next, outcome: takenOver(next) };
   const connectionsSeen = state.connectionsSeen + 1;
   return { ...next, knownConnection: connection, connectionsSeen, connected: connected || !rules.understood };
 }
 
-function takenOver(vm: Vm | undefined): SessionOutcome {
-  const { consoleUser, consoleClient } = vm?.status ?? {};
+function takenOver({ vm, rules: { me } }: SessionState): SessionOutcome {
+  const { consoleUser, consoleClient } = vm.latest?.status ?? {};
   return {
     kind: 'takenOver',
+    ...(consoleUser === me ? { own: true } : {}),
     ...(consoleUser === undefined ? {} : { by: sanitize(consoleUser) }),
     ...(consoleClient === undefined ? {} : { from: sanitize(consoleClient) }),
   };
+}
+
+function stopped({ vm }: SessionState): SessionOutcome {
+  return { kind: 'vmStopped', ...(vm.latest === undefined ? { deleted: true } : {}) };
 }
 
 /** As far as it is known, the VM is on its way down, or gone. */
@@ -221,11 +226,11 @@ function isStopping({ vm: { latest } }: SessionState): boolean {
 /** What only time decides, and what was known before. */
 function ripened(state: SessionState, at: number): SessionState {
   if (state.outcome) return state;
-  if (state.ending?.by === 'server' && isStopping(state)) return { ...state, outcome: { kind: 'vmStopped' } };
+  if (state.ending?.by === 'server' && isStopping(state)) return { ...state, outcome: stopped(state) };
   const due = (deadline: number | undefined): boolean => deadline !== undefined && at >= deadline;
   const { ending, channels, display, link, down } = deadlines(state);
   if (due(ending)) return { ...state, outcome: endedOutcome(state) };
-  if (due(down)) return { ...state, outcome: { kind: 'vmStopped' } };
+  if (due(down)) return { ...state, outcome: stopped(state) };
   if (due(display)) return { ...state, outcome: { kind: 'viewerHung', stage: 'display' } };
   if (due(link)) return { ...state, outcome: { kind: 'viewerHung', stage: 'link' } };
   return due(channels) ? { ...state, channelsUp: true } : state;
@@ -266,10 +271,10 @@ function endedOutcome(state: SessionState): SessionOutcome {
   if (ending?.by === 'server') {
     // A connection counts when it was seen after ours had ended: it may be ours before.
     const busy = vm.latest !== undefined && vm.at >= ending.at && consoleUse(vm.latest).connected;
-    return busy || other ? takenOver(vm.latest) : { kind: 'connectionLost' };
+    return busy || other ? takenOver(state) : { kind: 'connectionLost' };
   }
   if (rules.understood && mainOpenedAt === undefined && !windowClosing) return unreachable('');
-  if (connected && !rules.understood && other) return takenOver(vm.latest);
+  if (connected && !rules.understood && other) return takenOver(state);
   if (connected || windowClosing) return { kind: 'windowClosed' };
   return { kind: 'viewerFailed', reason: 'it ended before it had connected' };
 }

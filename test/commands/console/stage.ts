@@ -12,10 +12,12 @@ import { Situations } from '../../e2e/situations.ts';
 import { startTestSandbox, type TestSandbox, type TestVm } from '../../helpers/sandbox.ts';
 import { startVmop, type VmopProcess, type VmopRun } from '../../helpers/vmop.ts';
 import { startFakeServer, type FakeServer } from '../../lib/console/bridge/spice-server.ts';
-import type { RunOptions } from '../suite.ts';
+import { until, type RunOptions } from '../suite.ts';
 
 const LINKING_VIEWER = path.join(import.meta.dirname, '../../lib/console/fixtures/linking-viewer.ts');
 const MAIN = 1;
+/** Of the viewer that links: main and display. */
+const CHANNELS = 2;
 const CHANNEL_TYPE_AT = 20;
 
 /** Its id stands beside it, for `closeWindow`. */
@@ -32,6 +34,8 @@ export interface StagedVm {
   server: FakeServer;
   machine(): SimulatedMachine;
   secret(): Promise<DisplaySecret>;
+  /** Resolves when a viewer has both of its channels. */
+  shown(): Promise<void>;
   /** The server hangs up on everybody. */
   hangUp(): void;
   /** Somebody else connects, and whoever was there is thrown out. */
@@ -155,6 +159,7 @@ async function stagedVm(
     name,
     server,
     machine,
+    shown: () => until(() => streams.size === CHANNELS),
     hangUp,
     async secret() {
       const { items } = await sandbox.admin.list(DISPLAY_SECRETS, { namespace: 'default' });
@@ -164,9 +169,9 @@ async function stagedVm(
     },
     async takenBy(user, from) {
       await sandbox.patchStatus(name, { consoleUser: user });
+      hangUp();
       machine().connectConsole(from);
       await sandbox.waitFor(name, ({ status }) => status.consoleClient === from);
-      hangUp();
     },
   };
 }

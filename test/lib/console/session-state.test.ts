@@ -285,12 +285,12 @@ const CASES: Case[] = [
   [
     'taken over by a window of my own',
     [...UP, [600, MINE], [5000, 'mainClosed'], [5200, used('alice', '10.0.0.9', 5)]],
-    { kind: 'takenOver', by: 'alice', from: '10.0.0.9' },
+    { kind: 'takenOver', own: true, by: 'alice', from: '10.0.0.9' },
   ],
   [
     'taken over from the same address within a second',
     [...UP, [600, MINE], [900, 'mainClosed'], [1000, MINE], [2900, 'tick']],
-    { kind: 'takenOver', by: 'alice', from: '10.0.0.1' },
+    { kind: 'takenOver', own: true, by: 'alice', from: '10.0.0.1' },
   ],
   [
     'the connection breaks',
@@ -324,7 +324,11 @@ const CASES: Case[] = [
     undefined,
   ],
   ['the machine crashes', [...UP, [600, MINE], [5000, 'mainClosed'], [5400, CRASHED]], { kind: 'vmStopped' }],
-  ['the VM is deleted', [...UP, [600, MINE], [5000, 'deleted'], [5100, 'mainClosed']], { kind: 'vmStopped' }],
+  [
+    'the VM is deleted',
+    [...UP, [600, MINE], [5000, 'deleted'], [5100, 'mainClosed']],
+    { kind: 'vmStopped', deleted: true },
+  ],
   [
     'a viewer that does not notice',
     [...UP, [600, MINE], [5000, STOPPED], [10_000, 'tick']],
