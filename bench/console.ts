@@ -146,6 +146,7 @@ function print(rounds: number, ways: readonly Way[], measured: readonly Opening[
   ]);
 }
 
+// For all that is started from here.
 process.env = benchEnv();
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' } } });
 await bench(Number(values.rounds));

@@ -16,6 +16,7 @@ import { rolldown } from 'rolldown';
 import { findKubeBinaries, startKubeApiserver } from '../test/helpers/kube-apiserver.ts';
 import { loadKubeconfig, openCluster } from '../src/lib/cluster/index.ts';
 import { createPod } from '../test/lib/cluster/forward-fixture.ts';
+import { median } from './lib.ts';
 
 const MIB = 1024 * 1024;
 /** Linux counts CPU time in these. */
@@ -130,10 +131,6 @@ async function measure(
     mibPerSecond: bytes / MIB / seconds,
     cpuSecondsPerGib: ((cpuSeconds(child.pid) - cpu) / bytes) * 1024 * MIB,
   };
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
 async function bench(bytes: number, rounds: number): Promise<void> {
