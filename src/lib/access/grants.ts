@@ -1,6 +1,6 @@
-import { asStrings } from '../cluster/parse.ts';
 import type { KubeObject, Resource } from '../cluster/types.ts';
 import { grantedPermissions, poolOf } from '../vm/permissions.ts';
+import { generatedSecretName, VM_LABEL } from '../vm/runner-objects.ts';
 import { PERMISSIONS, type Grant, type Permission, type Vm, type VmPool } from '../vm/types.ts';
 
 /** Somebody whom spec.permissions names. */
@@ -57,12 +57,9 @@ export const LABELLED_SECRETS: Resource<LabelledSecret> = {
   parse: ({ metadata }: KubeObject) => ({
     namespace: metadata.namespace ?? '',
     name: metadata.name,
-    vm: asStrings(metadata.labels)['app.kubernetes.io/instance'] ?? '',
+    vm: metadata.labels?.[VM_LABEL] ?? '',
   }),
 };
-
-export const DISPLAY_SECRET_SELECTOR =
-  'app.kubernetes.io/name=vm-runner,app.kubernetes.io/component=display-secret';
 
 const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
@@ -159,5 +156,5 @@ function poolPermissions({ permissions }: VmPool, grantee: Grantee): ReadonlySet
 /** All that carry the labels; where there is none yet, the name that VM-Operator will give it. */
 function secretsOf(vm: Vm, labelled: readonly LabelledSecret[]): string[] {
   if (labelled.length > 0) return labelled.map(({ name }) => name).toSorted(compare);
-  return vm.spec.spice?.generateSecret === true ? [`${vm.name}-display-secret`] : [];
+  return [generatedSecretName(vm)].filter((name) => name !== undefined);
 }

@@ -1,10 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import {
-  collectGrants,
-  DISPLAY_SECRET_SELECTOR,
-  LABELLED_SECRETS,
-  type AccessInput,
-} from '../access/grants.ts';
+import { collectGrants, LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
 import { accessObjects, type AccessOptions } from '../access/manifests.ts';
 import { applyStep, planAccess, type AccessScope, type AccessStep } from '../access/plan.ts';
 import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
@@ -18,6 +13,7 @@ import { sanitize } from '../text.ts';
 import { loadInventory } from '../vm/inventory.ts';
 import { POOLS } from '../vm/parse.ts';
 import { poolOf } from '../vm/permissions.ts';
+import { DISPLAY_SECRET_LABELS, labelSelector } from '../vm/runner-objects.ts';
 import { vmArgument } from '../vm/write.ts';
 
 export interface AccessFlags {
@@ -166,7 +162,7 @@ async function readInput({ cluster, namespace }: Context, flags: AccessFlags): P
   const [{ vms }, pools, secrets] = await Promise.all([
     loadInventory(cluster, where),
     cluster.list(POOLS, { namespace: where }),
-    cluster.list(LABELLED_SECRETS, { namespace: where, labelSelector: DISPLAY_SECRET_SELECTOR }),
+    cluster.list(LABELLED_SECRETS, { namespace: where, labelSelector: labelSelector(DISPLAY_SECRET_LABELS) }),
   ]);
   return { vms, pools: pools.items, secrets: secrets.items };
 }

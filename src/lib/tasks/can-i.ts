@@ -17,6 +17,7 @@ import {
 } from '../vm/actions.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { inScope, poolOf } from '../vm/permissions.ts';
+import { generatedSecretName } from '../vm/runner-objects.ts';
 import type { Vm } from '../vm/types.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
@@ -119,7 +120,7 @@ async function secretName(
     return (await findDisplaySecret(cluster, refOf(vm))).secret?.name;
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
-    return vm.spec.spice?.generateSecret === true ? `${vm.name}-display-secret` : undefined;
+    return generatedSecretName(vm);
   }
 }
 

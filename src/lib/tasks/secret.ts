@@ -2,7 +2,7 @@ import { VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { secretWriteDisturbance } from '../console/secret/disturbance.ts';
-import { displaySecretSelector, findDisplaySecret } from '../console/secret/display-secret.ts';
+import { findDisplaySecret } from '../console/secret/display-secret.ts';
 import { parseExpiry, passwordProblem, type Expiry } from '../console/secret/password.ts';
 import {
   rotateDisplayPassword,
@@ -14,6 +14,7 @@ import {
 } from '../console/secret/rotate.ts';
 import { formatDuration, parseDuration } from '../output/duration.ts';
 import { formatTime } from '../output/plain.ts';
+import { displaySecretSelector } from '../vm/runner-objects.ts';
 import { refOf } from '../vm/write.ts';
 import { phaseOf } from '../vm/state.ts';
 import type { Vm, VmPool } from '../vm/types.ts';

@@ -1,4 +1,5 @@
 import { ADMINISTRATE } from '../../vm/access-denial.ts';
+import { RUNNER_LABELS } from '../../vm/runner-objects.ts';
 import { GROUP, VERSION } from '../../vm/types.ts';
 import type { AdmissionPolicy, MatchedResources, Validation } from '../types.ts';
 import {
@@ -14,9 +15,6 @@ import {
   type Need,
   type PolicyOptions,
 } from './cel.ts';
-
-/** On what VM-Operator makes for a VM: display Secret, ConfigMap, pod. */
-const RUNNER_LABEL = { 'app.kubernetes.io/name': 'vm-runner' };
 
 const core = { apiGroups: [''], apiVersions: ['v1'] };
 
@@ -127,7 +125,7 @@ export function runnerPermissionsSpec(options: PolicyOptions): AdmissionPolicy['
         { ...core, operations: ['DELETE'], resources: ['pods'] },
       ],
       // Before any binding is looked at, of which there are many.
-      { objectSelector: { matchLabels: RUNNER_LABEL } },
+      { objectSelector: { matchLabels: { ...RUNNER_LABELS } } },
     ),
     matchConditions: [...limitedOnly(options), NOT_FREE_OF_NAMES],
     variables: permissionVariables('params', options),

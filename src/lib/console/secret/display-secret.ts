@@ -3,6 +3,7 @@ import { isStatus } from '../../cluster/api-error.ts';
 import { asDate, asObject, compact } from '../../cluster/parse.ts';
 import type { Cluster, KubeObject, ObjectRef, Resource } from '../../cluster/types.ts';
 import { inParallel } from '../../parallel.ts';
+import { displaySecretSelector, vmOfDisplaySecret } from '../../vm/runner-objects.ts';
 
 /** The Secret that holds a VM's display password. */
 export interface DisplaySecret {
@@ -31,15 +32,6 @@ export const DISPLAY_SECRETS: Resource<DisplaySecret> = {
   namespaced: true,
   parse: parseDisplaySecret,
 };
-
-/** VM-Operator finds the Secret by these labels; its name may be any. */
-export function displaySecretSelector(vmName: string): string {
-  return [
-    'app.kubernetes.io/name=vm-runner',
-    'app.kubernetes.io/component=display-secret',
-    `app.kubernetes.io/instance=${vmName}`,
-  ].join(',');
-}
 
 function parseDisplaySecret({ metadata, ...object }: KubeObject): DisplaySecret {
   const problems: string[] = [];
@@ -117,14 +109,10 @@ export async function findDisplaySecret(cluster: Cluster, vm: ObjectRef): Promis
 /** A Secret that is a display Secret, and of which VM; undefined for any other. */
 const LABELLED: Resource<{ vm: string | undefined; secret: DisplaySecret }> = {
   ...DISPLAY_SECRETS,
-  parse: (object) => {
-    const { labels = {} } = object.metadata;
-    const isDisplay =
-      labels['app.kubernetes.io/name'] === 'vm-runner' &&
-      labels['app.kubernetes.io/component'] === 'display-secret';
-    const vm = isDisplay ? labels['app.kubernetes.io/instance'] : undefined;
-    return { vm, secret: parseDisplaySecret(object) };
-  },
+  parse: (object) => ({
+    vm: vmOfDisplaySecret(object.metadata.labels ?? {}),
+    secret: parseDisplaySecret(object),
+  }),
 };
 
 const CONCURRENCY = 8;

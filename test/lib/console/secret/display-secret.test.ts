@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  chooseDisplaySecret,
-  DISPLAY_SECRETS,
-  displaySecretSelector,
-} from '../../../../src/lib/console/secret/display-secret.ts';
+import { chooseDisplaySecret, DISPLAY_SECRETS } from '../../../../src/lib/console/secret/display-secret.ts';
 import { asObject, parseObject } from '../../../../src/lib/cluster/parse.ts';
 import { secretObject } from '../objects.ts';
 
@@ -47,13 +43,6 @@ test('absent and empty values, and a Secret without data', () => {
 
 test('a byte order mark and line ends stay as they are: the runner sees them too', () => {
   assert.equal(parse(secretObject({ 'display-password': '\ufeffabc\n' })).password, '\ufeffabc\n');
-});
-
-test('the labels name the VM, the name does not matter', () => {
-  assert.equal(
-    displaySecretSelector('desktop-1'),
-    'app.kubernetes.io/name=vm-runner,app.kubernetes.io/component=display-secret,app.kubernetes.io/instance=desktop-1',
-  );
 });
 
 test('of several Secrets everybody takes the same: the oldest, then the first by name', () => {
