@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { DISPLAY_SECRETS, type DisplaySecret } from '../../src/lib/console/secret/display-secret.ts';
@@ -8,9 +8,10 @@ import type { PlatformDescription } from '../../src/lib/console/viewer/platform.
 import type { SimulatedDriver } from '../../src/lib/sandbox/drivers/simulated.ts';
 import { isRunning } from '../../src/lib/vm/state.ts';
 import { CliHome, eventually, type CliRun } from '../helpers/cli-process.ts';
-import { startFaultProxy, type Fault } from '../helpers/fault-proxy.ts';
+import type { Fault } from '../helpers/fault-proxy.ts';
 import { startTestSandbox, type TestSandbox } from '../helpers/sandbox.ts';
 import { startFakeSpice, type FakeSpiceManner } from './fake-spice.ts';
+import { startFaultyApi } from './faulty-api.ts';
 import { Situations } from './situations.ts';
 
 const skip = process.platform === 'linux' ? false : 'processes are looked up in /proc';
@@ -282,7 +283,7 @@ describe('an API server with troubles', { concurrency: 4, skip }, () => {
       if (command === 'start') await sandbox.addVm({ name: vm });
       // Slow enough that it is always waited for.
       else await runningVm(vm, { 'sandbox.vmop/agent': 'slow:1500' });
-      const { proxy, kubeconfig } = await faultyApi(t, vm);
+      const { proxy, kubeconfig } = await startFaultyApi(t, sandbox, home.folder);
       for (const fault of faults) proxy.fail(fault);
       const args =
         command === 'console'
@@ -300,7 +301,7 @@ describe('an API server with troubles', { concurrency: 4, skip }, () => {
 
   test('it restarts while a log-in is waited for', async (t) => {
     const vm = await runningVm('restarted', { 'sandbox.vmop/agent': 'slow:1500' });
-    const { proxy, kubeconfig } = await faultyApi(t, vm);
+    const { proxy, kubeconfig } = await startFaultyApi(t, sandbox, home.folder);
     const login = home.start(['login', vm, '--user', 'alice'], { KUBECONFIG: kubeconfig });
     await eventually('it waits', async () => assert.ok(proxy.requests.some(({ path }) => WATCH.test(path))));
     proxy.disconnect();
@@ -313,7 +314,7 @@ describe('an API server with troubles', { concurrency: 4, skip }, () => {
   ] as const) {
     test(`the connection breaks when the password is due, ${name}: it does not stay valid`, async (t) => {
       const vm = await runningVm(`torn-${name.slice(0, 2)}`, NOBODY);
-      const { proxy, kubeconfig } = await faultyApi(t, vm);
+      const { proxy, kubeconfig } = await startFaultyApi(t, sandbox, home.folder);
       proxy.fail(fault);
       const args = ['console', vm, '--file', '-', ...(await fakeSpice(t, 'accepts'))];
       const { code, stdout, stderr } = await home.run(args, { KUBECONFIG: kubeconfig });
@@ -323,23 +324,3 @@ describe('an API server with troubles', { concurrency: 4, skip }, () => {
     });
   }
 });
-
-/** The sandbox's API behind a proxy. */
-async function faultyApi(
-  t: TestContext,
-  name: string,
-): Promise<{ proxy: Awaited<ReturnType<typeof startFaultProxy>>; kubeconfig: string }> {
-  const config = await readFile(sandbox.kubeconfig, 'utf8');
-  const caPem = Buffer.from(
-    /certificate-authority-data"?: *"?([A-Za-z0-9+/=]+)/.exec(config)?.[1] ?? '',
-    'base64',
-  );
-  const proxy = await startFaultProxy({ url: sandbox.url, caPem: caPem.toString() });
-  t.after(() => proxy.close());
-  const changed = config
-    .replace(sandbox.url, proxy.url)
-    .replace(caPem.toString('base64'), Buffer.from(proxy.caPem).toString('base64'));
-  const kubeconfig = path.join(home.folder, `${name}.kubeconfig`);
-  await writeFile(kubeconfig, changed, { mode: 0o600 });
-  return { proxy, kubeconfig };
-}

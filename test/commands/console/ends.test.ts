@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DISPLAY_SECRETS } from '../../../src/lib/console/secret/display-secret.ts';
 import { VMS } from '../../../src/lib/vm/parse.ts';
+import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage, type StagedVm } from './stage.ts';
 import type { VmopProcess } from '../../helpers/vmop.ts';
 import type { RunOptions } from '../suite.ts';
 
-const stage = consoleStage({ heading: 'Ends' });
-const { situations } = stage;
+const stage = consoleStage();
+const situations = new Situations('Ends');
 
 interface Opened {
   console: VmopProcess;

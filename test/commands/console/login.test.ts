@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage } from './stage.ts';
 
-const stage = consoleStage({ heading: 'Log-in' });
-const { situations } = stage;
+const stage = consoleStage();
+const situations = new Situations('Log-in');
 const ALICE = { user: 'alice' };
 const HERS = { permissions: [{ user: 'alice', may: ['accessConsole'] }] };
 const agent = (manner: string) => ({ 'sandbox.vmop/agent': manner });

@@ -8,7 +8,6 @@ import type { SimulatedMachine } from '../../../src/lib/sandbox/drivers/simulate
 import { SimulatedDriver } from '../../../src/lib/sandbox/drivers/simulated.ts';
 import type { PolicyRule } from '../../../src/lib/sandbox/api/index.ts';
 import { isRunning } from '../../../src/lib/vm/state.ts';
-import { Situations } from '../../e2e/situations.ts';
 import { startTestSandbox, type TestSandbox, type TestVm } from '../../helpers/sandbox.ts';
 import { startVmop, type VmopProcess, type VmopRun } from '../../helpers/vmop.ts';
 import { startFakeServer, type FakeServer } from '../../lib/console/bridge/spice-server.ts';
@@ -45,7 +44,6 @@ export interface StagedVm {
 export interface ConsoleStage {
   /** There from the first test on. */
   readonly sandbox: TestSandbox<SimulatedDriver>;
-  situations: Situations;
   /** A VM of the test's own; nobody is there whom a change of the password could log out, unless said otherwise. `login`: whom the VM wants to be logged in. */
   vm(t: TestContext, vm: TestVm & { login?: string }): Promise<StagedVm>;
   run(args: readonly string[], options?: RunOptions): Promise<VmopRun>;
@@ -60,15 +58,12 @@ export interface ConsoleStage {
 export interface StageOptions {
   /** What the users alice and bob may do; default: see everything and change nothing. */
   rules?: PolicyRule[];
-  /** Rows of docs/console.md are kept below it. */
-  heading: string;
 }
 
 /** One simulated sandbox for the tests of a file. */
-export function consoleStage({ rules, heading }: StageOptions): ConsoleStage {
+export function consoleStage({ rules }: StageOptions = {}): ConsoleStage {
   let running: TestSandbox<SimulatedDriver> | undefined;
   const driver = new SimulatedDriver();
-  const situations = new Situations(heading);
   before(async () => {
     running = await startTestSandbox({ driver, ...(rules && { rules }) });
   });
@@ -90,7 +85,6 @@ export function consoleStage({ rules, heading }: StageOptions): ConsoleStage {
     get sandbox() {
       return sandbox();
     },
-    situations,
     start,
     run: (args, options) => start(args, options).ended,
     folder,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Situations } from '../../e2e/situations.ts';
 import { consoleStage } from './stage.ts';
 
-const stage = consoleStage({ heading: 'Usage' });
-const { situations } = stage;
+const stage = consoleStage();
+const situations = new Situations('Usage');
 const VM = 'vm-1';
 
 /** What is asked for makes no sense: that is told before the cluster is asked. */

@@ -9,11 +9,11 @@ import { startHttpProxy } from '../../helpers/proxies.ts';
 import { startScriptedOperator, type ScriptedOperator } from '../../helpers/scripted-operator.ts';
 import { startVmop } from '../../helpers/vmop.ts';
 import { startFakeServer, type FakeServerOptions } from '../../lib/console/bridge/spice-server.ts';
+import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage } from './stage.ts';
 
 const SUBJECTS = { users: ['alice'] };
 const stage = consoleStage({
-  heading: 'Ways',
   // No pods/portforward.
   rules: [
     {
@@ -30,7 +30,7 @@ const stage = consoleStage({
     },
   ],
 });
-const { situations } = stage;
+const situations = new Situations('Ways');
 /** Nobody listens there. */
 const ELSEWHERE = 'hosts:\n  127.0.0.1: 127.0.0.77\n';
 const MAY = { permissions: [{ user: 'alice', may: ['accessConsole'] }] };

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage } from './stage.ts';
 
-const stage = consoleStage({ heading: 'Who may, and who is there' });
-const { situations } = stage;
+const stage = consoleStage();
+const situations = new Situations('Who may, and who is there');
 const ALICE = { user: 'alice' };
 const may = (...permissions: string[]) => ({ permissions: [{ user: 'alice', may: permissions }] });
 
