@@ -182,7 +182,11 @@ export class RealSandbox {
   async assertOnlySandboxIsLeft(): Promise<void> {
     const running = await this.home.processes();
     const others = running.filter(
-      ({ args }) => !args.includes('daemon') && !OF_SANDBOX.test(path.basename(args[0] ?? '')),
+      ({ args }) =>
+        !args.includes('daemon') &&
+        !OF_SANDBOX.test(path.basename(args[0] ?? '')) &&
+        // That of the API server; a session's has the command for what is left of it as well.
+        args.at(-1) !== 'vmop-guard',
     );
     assert.deepEqual(others, [], 'a process is left behind');
     assert.deepEqual(await readdir(this.home.temporary), [], 'a temporary file is left behind');

@@ -7,7 +7,6 @@ import type { DisconnectAction } from '../console-choices.ts';
 import { disconnectRefusal } from '../console/after-session.ts';
 import { connectionFile } from '../console/connection-file.ts';
 import { disconnectAction, NO_LOCK } from '../console/disconnect.ts';
-import { startGuard, type SessionGuard } from '../console/guard.ts';
 import { sessionError, sessionSentence } from '../console/open-report.ts';
 import { prepareConsole, type PreparedConsole } from '../console/prepare.ts';
 import { viewerPresentation } from '../console/present/viewer.ts';
@@ -16,6 +15,7 @@ import type { ConsoleHooks, ConsoleRequest } from '../console/request.ts';
 import type { SessionOutcome } from '../console/session-state.ts';
 import { runSessions } from '../console/sessions.ts';
 import type { Presentation } from '../console/show.ts';
+import { startKillGuard, type KillGuard } from '../kill-guard.ts';
 import { formatTime } from '../output/plain.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
@@ -153,7 +153,7 @@ async function openConsole(
 ): Promise<void> {
   const detach = flags.detach === true;
   const onDisconnect = chosenAction(vm, request, flags, settings, hooks);
-  const guard = detach ? undefined : startGuard(finishSessionCommand(context, vm, onDisconnect));
+  const guard = detach ? undefined : startKillGuard(finishSessionCommand(context, vm, onDisconnect));
   try {
     const presentation = await presentationOf(context, vm, { place, flags, guard, hooks });
     const options = {
@@ -184,7 +184,7 @@ async function openConsole(
 interface PresentationParts {
   place: ShownPlace;
   flags: ConsoleFlags;
-  guard: SessionGuard | undefined;
+  guard: KillGuard | undefined;
   hooks: ConsoleHooks;
 }
 

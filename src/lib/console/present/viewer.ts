@@ -1,7 +1,7 @@
 import { startBridge } from '../bridge/index.ts';
 import { listenForViewer, type ViewerListener } from '../bridge/listener.ts';
 import { connectionFile } from '../connection-file.ts';
-import type { SessionGuard } from '../guard.ts';
+import type { KillGuard } from '../../kill-guard.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import type { Shown } from '../session.ts';
 import type { Presentation } from '../show.ts';
@@ -19,7 +19,7 @@ export interface ViewerPresentationOptions {
   /** The viewer outlives vmop. Not through a bridge, which does not. */
   detach: boolean;
   /** None for a viewer that is left alone. */
-  guard: SessionGuard | undefined;
+  guard: KillGuard | undefined;
   onDetail: (text: string) => void;
   signal: AbortSignal;
 }

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Identity } from '../../cluster/types.ts';
 import { messageOf, VmopError } from '../../errors.ts';
+import { startKillGuard } from '../../kill-guard.ts';
 import type { ApiOptions } from '../api-choice.ts';
 import type { RunningApi } from '../api/index.ts';
 import { writePrivate } from '../private-file.ts';
@@ -91,15 +92,18 @@ async function start(directory: string, options: KubeApiserverOptions, port: num
   const caPem = await loadCertificates(directory);
   await writePrivate(path.join(directory, TOKEN_FILE), tokenFile(tokens));
   const url = `https://127.0.0.1:${port}`;
-  const servers = new ServerGroup(directory, onFailure);
+  const durable = options.directory !== undefined;
+  const guard = startKillGuard();
+  if (!durable) guard.watchFolder(directory);
+  const servers = new ServerGroup(directory, guard, onFailure);
   const admin = new Admin({ url, caPem, token: masterOf(tokens) });
   let logs: LogServer | undefined;
   const close = async (): Promise<void> => {
     await servers.close();
+    guard.dismiss();
     await logs?.close();
   };
   try {
-    const durable = options.directory !== undefined;
     await servers.begin({ name: 'etcd', program: binaries.etcd, args: etcdArguments({ durable }) });
     const args = [...apiserverArguments({ port }), ...(options.args ?? [])];
     await servers.begin({ name: 'kube-apiserver', program: binaries.kubeApiserver, args });

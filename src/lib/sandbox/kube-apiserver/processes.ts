@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { VmopError } from '../../errors.ts';
+import type { KillGuard } from '../../kill-guard.ts';
 import { writePrivate } from '../private-file.ts';
 import { identifyProcess, parseIdentity, signalProcess, waitForProcessEnd } from '../process-identity.ts';
 
@@ -37,13 +38,23 @@ const logFile = (directory: string, name: ServerName): string => path.join(direc
  * Starts a program with `directory` as its working directory; it logs into `<name>.log` there, and `<name>.pid` tells
  * `reapServers` of it. Rejects with `failed` when there is nothing to start.
  */
-export async function startServer(directory: string, server: ServerProgram): Promise<ServerProcess> {
+export async function startServer(
+  directory: string,
+  server: ServerProgram,
+  guard: KillGuard,
+): Promise<ServerProcess> {
   const { name, program, args } = server;
   const log = openSync(logFile(directory, name), 'w', 0o600);
   let child: ChildProcess;
   try {
-    // An open standard input tells the kubelet that we live.
-    child = spawn(program, args, { cwd: directory, env: environment(), stdio: ['pipe', 'pipe', log] });
+    child = spawn(program, args, {
+      cwd: directory,
+      env: environment(),
+      // An open standard input tells the kubelet that we live.
+      stdio: ['pipe', 'pipe', log],
+      // The guard ends a group.
+      detached: true,
+    });
   } finally {
     closeSync(log);
   }
@@ -60,6 +71,9 @@ export async function startServer(directory: string, server: ServerProgram): Pro
   } catch (cause) {
     throw new VmopError('failed', `${program} cannot be started`, { cause });
   }
+  // Without etcd, kube-apiserver does not heed TERM.
+  const forget = guard.watchProcess(child.pid ?? 0, 'KILL');
+  void ended.then(forget);
   const identity = await identifyProcess(child.pid ?? 0);
   if (identity) await writePrivate(pidFile(directory, name), `${JSON.stringify(identity)}\n`);
   return {

@@ -1,22 +1,25 @@
 import { VmopError } from '../../errors.ts';
+import type { KillGuard } from '../../kill-guard.ts';
 import { startServer, type ServerProcess, type ServerProgram } from './processes.ts';
 
-/** Processes that are of use together only: when one ends by itself, `onFailure` is told. */
+/** Processes that are of use together only: when one ends by itself, `onFailure` is told; the guard ends them with us. */
 export class ServerGroup {
   readonly #directory: string;
+  readonly #guard: KillGuard;
   readonly #onFailure: (error: VmopError) => void;
   readonly #running: ServerProcess[] = [];
   readonly #failed = new AbortController();
   #started = false;
   #closing = false;
 
-  constructor(directory: string, onFailure: (error: VmopError) => void) {
+  constructor(directory: string, guard: KillGuard, onFailure: (error: VmopError) => void) {
     this.#directory = directory;
+    this.#guard = guard;
     this.#onFailure = onFailure;
   }
 
   async begin(program: ServerProgram): Promise<ServerProcess> {
-    const server = await startServer(this.#directory, program);
+    const server = await startServer(this.#directory, program, this.#guard);
     this.#running.push(server);
     void server.ended.then((lastWords) => this.#noticed(server, lastWords));
     return server;

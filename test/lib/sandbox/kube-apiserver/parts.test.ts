@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import os from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { startKillGuard } from '../../../../src/lib/kill-guard.ts';
 import { findKubeBinaries, kubeCacheFolder } from '../../../../src/lib/sandbox/kube-apiserver/binaries.ts';
 import {
   clientCertificate,
@@ -105,7 +106,9 @@ test('rules become roles and bindings, in the namespaces that they name', () => 
 
 test('a process that ends during the start fails it with its last words, and the others are ended', async (t) => {
   const directory = await folder(t);
-  const group = new ServerGroup(directory, () => assert.fail('the start tells it'));
+  const guard = startKillGuard();
+  t.after(() => guard.dismiss());
+  const group = new ServerGroup(directory, guard, () => assert.fail('the start tells it'));
   await group.begin({ name: 'etcd', program: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] });
   const script = 'console.error("first"); console.error("no such flag"); process.exit(2)';
   await group.begin({ name: 'kube-apiserver', program: process.execPath, args: ['-e', script] });

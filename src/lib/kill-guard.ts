@@ -1,15 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 
 /**
- * What is to be done when vmop is killed (-9) in the middle of a session. A shell waits for the end of a pipe that
- * only vmop holds: it needs 1 MB, and no signal that ends vmop's own clean-up reaches it.
+ * What is to be done when this process is killed (-9). A shell waits for the end of a pipe that only this process holds:
+ * it needs 1 MB, and no signal that ends our own clean-up reaches it.
  */
-export interface SessionGuard {
-  /** End this process and its group; the result takes it back, for its number will be another process's. */
-  watchProcess(pid: number): () => void;
+export interface KillGuard {
+  /**
+   * End the group that this process leads, with `KILL` where it does not heed `TERM`. The result takes it back, for its
+   * number will be another process's.
+   */
+  watchProcess(pid: number, signal?: 'TERM' | 'KILL'): () => void;
   /** Remove this folder; its name is one of `mkdtemp`. */
   watchFolder(folder: string): void;
-  /** There is a session, so that there is something to do after it; `detail` becomes the command's last argument. */
+  /** There is a console's session, so that the command is to be run; `detail` becomes its last argument. */
   session(detail: string): void;
   /** All is tidy: nothing is to be done. */
   dismiss(): void;
@@ -31,13 +34,13 @@ while IFS= read -r line; do
     dismiss) exit 0 ;;
   esac
 done
-for one in $processes; do kill -TERM "-$one"; done
+for one in $processes; do kill "-\${one%%:*}" "-\${one#*:}"; done
 for one in $folders; do rm -rf -- "$one"; done
 [ -z "$session" ] || [ $# -eq 0 ] || exec "$@" "$session"
 `;
 
 const nothing = (): void => {};
-const NO_GUARD: SessionGuard = {
+const NO_GUARD: KillGuard = {
   watchProcess: () => nothing,
   watchFolder: nothing,
   session: nothing,
@@ -46,22 +49,22 @@ const NO_GUARD: SessionGuard = {
 
 /**
  * Starts the guard; on Windows, and where there is no shell, there is none. `command` is run last, after a session, with
- * this process's environment.
+ * this process's environment; without one nothing is.
  */
-export function startGuard(command: readonly string[]): SessionGuard {
+export function startKillGuard(command: readonly string[] = []): KillGuard {
   if (process.platform === 'win32') return NO_GUARD;
   // A group of its own: Ctrl-C in the terminal is not for it.
   const shell = spawn('/bin/sh', ['-c', SCRIPT, 'vmop-guard', ...command], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
-  // Without a shell nobody guards, and the session is none the worse.
+  // Without a shell nobody guards, and what is guarded is none the worse.
   shell.on('error', () => {});
   shell.unref();
   return new ShellGuard(shell);
 }
 
-class ShellGuard implements SessionGuard {
+class ShellGuard implements KillGuard {
   readonly #shell: ChildProcess;
 
   constructor(shell: ChildProcess) {
@@ -69,9 +72,9 @@ class ShellGuard implements SessionGuard {
     shell.stdin?.on('error', () => {});
   }
 
-  watchProcess(pid: number): () => void {
-    this.#tell(`process ${pid}`);
-    return () => this.#tell(`forget ${pid}`);
+  watchProcess(pid: number, signal: 'TERM' | 'KILL' = 'TERM'): () => void {
+    this.#tell(`process ${signal}:${pid}`);
+    return () => this.#tell(`forget ${signal}:${pid}`);
   }
 
   watchFolder(folder: string): void {

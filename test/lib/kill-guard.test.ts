@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-const GUARD = path.join(import.meta.dirname, '../../../src/lib/console/guard.ts');
+const GUARD = path.join(import.meta.dirname, '../../src/lib/kill-guard.ts');
 
 /** A process that guards a viewer and a folder, and then runs `then`. All of them hold a pipe of ours open. */
 async function guarded(t: TestContext, then: string) {
@@ -16,8 +16,8 @@ async function guarded(t: TestContext, then: string) {
   t.after(() => rm(folder, { recursive: true, force: true }));
   const source = `
     import { spawn, spawnSync } from 'node:child_process';
-    import { startGuard } from ${JSON.stringify(GUARD)};
-    const guard = startGuard(['/bin/sh', '-c', 'echo "$1" > "$0"', ${JSON.stringify(`${folder}.touched`)}]);
+    import { startKillGuard } from ${JSON.stringify(GUARD)};
+    const guard = startKillGuard(['/bin/sh', '-c', 'echo "$1" > "$0"', ${JSON.stringify(`${folder}.touched`)}]);
     const viewer = spawn('/bin/sh', ['-c', 'sleep 600 & wait'], { detached: true, stdio: ['ignore', 3, 'ignore', 3] });
     guard.watchProcess(viewer.pid);
     guard.watchFolder(${JSON.stringify(folder)});
@@ -74,6 +74,20 @@ test('dismissed, it does nothing', async (t) => {
   await until(() => !guards().includes(`${folder}.touched`), 'the guard has ended');
   assert.equal(existsSync(folder), true);
   assert.equal(existsSync(`${folder}.touched`), false);
+});
+
+test('what does not heed TERM is ended by KILL', async (t) => {
+  const { child, everythingGone } = await guarded(
+    t,
+    `const other = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 600 & wait; wait'], {
+       detached: true,
+       stdio: ['ignore', 3, 'ignore', 3],
+     });
+     guard.watchProcess(other.pid, 'KILL');
+     setInterval(() => {}, 1000);`,
+  );
+  child.kill('SIGKILL');
+  await everythingGone;
 });
 
 test('a viewer that has ended is not ended again: its number may be another process’s', async (t) => {
