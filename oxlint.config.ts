@@ -23,6 +23,13 @@ const HOMES: Record<string, string[]> = {
   cluster: ['@kubernetes/client-node', '@kubernetes/client-node/**'],
 };
 
+/** What a process has, and a command in a test has not: both get it as `Runtime`. */
+const STREAMS = ['stdin', 'stdout', 'stderr'].map((property) => ({
+  object: 'process',
+  property,
+  message: 'use Runtime or Terminal (src/lib/io)',
+}));
+
 const folders = Object.keys(LAYERS);
 
 interface ImportPattern {
@@ -73,6 +80,7 @@ export default defineConfig({
     'unicorn/no-array-reverse': 'off',
     'unicorn/consistent-function-scoping': 'off',
     'no-restricted-imports': ['error', { patterns: homed('') }],
+    'no-restricted-properties': ['error', ...STREAMS],
   },
   overrides: [
     {
@@ -98,12 +106,17 @@ export default defineConfig({
       rules: { 'no-restricted-imports': ['error', { patterns: [...homed(folder), outside(folder)] }] },
     })),
     {
+      files: ['src/lib/io/runtime.ts', 'src/main.ts'],
+      rules: { 'no-restricted-properties': 'off' },
+    },
+    {
       files: ['test/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts'],
       rules: {
         // node:test's own functions return promises that nobody awaits, and assertions are handed around.
         'typescript/no-floating-promises': 'off',
         'typescript/unbound-method': 'off',
         'no-console': 'off',
+        'no-restricted-properties': 'off',
         'no-restricted-imports': 'off',
       },
     },

@@ -88,6 +88,7 @@ export class Context {
       userAgent: `vmop/${version}`,
       timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
+      plugin: { streams: this.runtime, lend: (use) => this.terminal.lend(use) },
       ...limits,
     });
   }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { VmopError } from '../errors.ts';
 import { parseAccessRules } from './access-rules.ts';
 import { ApiError, parseStatus } from './api-error.ts';
+import type { PluginTerminal } from './exec-plugin.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
 import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
@@ -37,6 +38,8 @@ export interface ClusterOptions {
   /** How long one call may take; 0: as long as it likes, as kubectl's `--request-timeout=0`. */
   timeoutMs: number;
   impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+  /** Absent: log-in plug-ins meet nobody. */
+  plugin?: PluginTerminal | undefined;
   /** Ends every call and every watch when it aborts. */
   signal?: AbortSignal | undefined;
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type https from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, VmopError } from '../errors.ts';
-import type { ExecCredential } from './exec-plugin.ts';
+import type { ExecCredential, PluginTerminal } from './exec-plugin.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import type { OidcTokens } from './oidc.ts';
 import { asObject, asString } from './parse.ts';
@@ -20,6 +20,7 @@ const LIFETIME_MS = 30_000;
 /** The credentials of a kubeconfig's user, asked for when they are needed: once, however many requests wait for them. */
 export class Credentials {
   readonly #kubeconfig: Kubeconfig;
+  readonly #terminal: PluginTerminal | undefined;
   readonly #closed = new AbortController();
   /** Without what vmop does itself. */
   #config: KubeConfig;
@@ -29,8 +30,9 @@ export class Credentials {
   /** The `Authorization` that the server did not take. */
   #refused: unknown;
 
-  constructor(kubeconfig: Kubeconfig) {
+  constructor(kubeconfig: Kubeconfig, terminal: PluginTerminal | undefined) {
     this.#kubeconfig = kubeconfig;
+    this.#terminal = terminal;
     this.#config = plainConfig(kubeconfig);
   }
 
@@ -108,7 +110,11 @@ export class Credentials {
     const { askPlugin, parseExec } = await import('./exec-plugin.ts');
     const plugin = parseExec(exec);
     const cluster = plugin.provideClusterInfo ? await this.#clusterInfo() : undefined;
-    this.#plugin = await askPlugin(plugin, cluster, this.#closed.signal);
+    this.#plugin = await askPlugin(plugin, cluster, {
+      env: this.#kubeconfig.env,
+      terminal: this.#terminal,
+      signal: this.#closed.signal,
+    });
     return this.#plugin;
   }
 

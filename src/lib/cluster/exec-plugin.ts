@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type SpawnOptions } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
@@ -22,6 +22,26 @@ export interface ExecCredential {
   certificate?: { cert: string; key: string } | undefined;
   /** Until then nobody asks it again; undefined: until the server refuses them. */
   expires?: Date | undefined;
+}
+
+/** Where plug-ins meet a person. */
+export interface PluginTerminal {
+  /** A plug-in uses those that are terminals as its own. `stdin` is not looked at before there is a plug-in. */
+  readonly streams: {
+    readonly stdin: { isTTY?: boolean };
+    readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
+  };
+  /** Leaves the terminal to `use` until it has settled: nothing moves there meanwhile. */
+  lend<T>(use: () => Promise<T>): Promise<T>;
+}
+
+/** What plug-ins are run with. */
+export interface PluginSurroundings {
+  env: Record<string, string | undefined>;
+  /** Absent: there is nobody, and what they say beside their answer is told in errors only. */
+  terminal?: PluginTerminal | undefined;
+  /** Ends them. */
+  signal: AbortSignal;
 }
 
 /** Why a plug-in gave nothing. `message` begins with its command. */
@@ -48,43 +68,64 @@ export function parseExec(exec: unknown): ExecPlugin {
 
 /**
  * Asks a plug-in for credentials; `cluster` is what one with `provideClusterInfo` is told. At a terminal it may talk
- * with the person and says on its own why it fails; elsewhere what it says on stderr is in the error. The abort ends it.
+ * with the person and says on its own why it fails; elsewhere what it says on stderr is in the error.
  * Errors: `PluginError`.
  */
 export async function askPlugin(
   plugin: ExecPlugin,
   cluster: JsonObject | undefined,
-  signal: AbortSignal,
+  { env, terminal, signal }: PluginSurroundings,
 ): Promise<ExecCredential> {
   const { command, args, apiVersion, interactiveMode } = plugin;
-  const interactive = interactiveMode !== 'Never' && process.stdin.isTTY;
+  const stdin = interactiveMode === 'Never' ? undefined : terminalFile(terminal?.streams.stdin);
+  const interactive = stdin !== undefined;
   if (interactiveMode === 'Always' && !interactive)
     throw new PluginError(`${command} has to ask a person, and stdin is no terminal`);
-  const seen = process.stderr.isTTY;
+  const stderr = terminalFile(terminal?.streams.stderr);
   const spec = { interactive, ...(cluster && plugin.provideClusterInfo ? { cluster } : {}) };
   const info = JSON.stringify({ apiVersion, kind: 'ExecCredential', spec });
-  const child = spawn(command, args, {
-    env: { ...process.env, ...plugin.env, KUBERNETES_EXEC_INFO: info },
-    stdio: [interactive ? 'inherit' : 'ignore', 'pipe', seen ? 'inherit' : 'pipe'],
+  const options: SpawnOptions = {
+    env: { ...env, ...plugin.env, KUBERNETES_EXEC_INFO: info },
+    stdio: [stdin ?? 'ignore', 'pipe', stderr ?? 'pipe'],
     signal,
-  });
+  };
+  const run = () => runPlugin(command, args, options);
+  const seen = stderr !== undefined;
+  const { problem, printed, said } = await (terminal && (interactive || seen) ? terminal.lend(run) : run());
+  if (problem !== '') {
+    const why = seen ? `${problem}, it says why above` : said.trim() || `${problem}, it does not say why`;
+    throw new PluginError(`${command} failed: ${why}`);
+  }
+  if (said !== '') terminal?.streams.stderr.write(said);
+  return parseCredential(plugin, printed);
+}
+
+/** What a child takes as its own stream. */
+function terminalFile(stream: object | undefined): number | undefined {
+  const { isTTY, fd }: { isTTY?: unknown; fd?: unknown } = stream ?? {};
+  return isTTY === true && typeof fd === 'number' ? fd : undefined;
+}
+
+interface PluginRun {
+  /** Why it is no success. */
+  problem: string;
+  printed: string;
+  /** On stderr, where that is no terminal. */
+  said: string;
+}
+
+async function runPlugin(command: string, args: string[], options: SpawnOptions): Promise<PluginRun> {
+  const child = spawn(command, args, options);
   const ended = new Promise<string>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, ending) => resolve(code === 0 ? '' : (ending ?? `exit code ${code}`)));
   });
-  let answer: [problem: string, stdout: string, stderr: string];
   try {
-    answer = await Promise.all([ended, textOf(child.stdout), textOf(child.stderr)]);
+    const [problem, printed, said] = await Promise.all([ended, textOf(child.stdout), textOf(child.stderr)]);
+    return { problem, printed, said };
   } catch (error) {
     throw new PluginError(`${command} cannot be started: ${messageOf(error)}`, { cause: error });
   }
-  const [problem, stdout, stderr] = answer;
-  if (problem !== '') {
-    const why = seen ? `${problem}, it says why above` : stderr.trim() || `${problem}, it does not say why`;
-    throw new PluginError(`${command} failed: ${why}`);
-  }
-  if (!seen) process.stderr.write(stderr);
-  return parseCredential(plugin, stdout);
 }
 
 function textOf(stream: Readable | null): Promise<string> {

@@ -5,6 +5,7 @@ import { messageOf, VmopError } from '../errors.ts';
 import { ApiError, type ApiStatus } from './api-error.ts';
 import { certificateEnd, ConnectionError } from './connection-error.ts';
 import { Credentials, headerText, type RequestCredentials } from './credentials.ts';
+import type { PluginTerminal } from './exec-plugin.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 
 export interface TransportOptions {
@@ -13,6 +14,7 @@ export interface TransportOptions {
   /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). 0: any. */
   timeoutMs: number;
   impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+  plugin?: PluginTerminal | undefined;
 }
 
 export interface TransportRequest {
@@ -74,7 +76,7 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    this.#credentials = new Credentials(options.kubeconfig);
+    this.#credentials = new Credentials(options.kubeconfig, options.plugin);
   }
 
   /** One exchange with its whole body as text. Rejects with `ConnectionError`, or `timeout`, or the signal's reason. */

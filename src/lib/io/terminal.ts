@@ -51,6 +51,8 @@ export interface Terminal {
   choose(message: string, choices: readonly Choice[]): Promise<string>;
   /** Typed without echo, or the first line of standard input where that is no terminal. */
   secretInput(prompt: string): Promise<string>;
+  /** Leaves the terminal to `use`, another program: until it has settled nothing moves on the screen. */
+  lend<T>(use: () => Promise<T>): Promise<T>;
   /** Takes away what moves on the screen; safe to call twice. */
   close(): void;
 }
@@ -121,11 +123,12 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
   closedSignal(stderr);
   /** The last one is on the screen, the others wait until it ends. */
   const regions: Region[] = [];
-  let asking = false;
+  /** How many there are who have the screen for themselves. */
+  let lent = 0;
 
   /** Writes without disturbing the lines that move. */
   const aside = <T>(write: () => T): T => {
-    const region = asking ? undefined : regions.at(-1);
+    const region = lent > 0 ? undefined : regions.at(-1);
     region?.hide();
     try {
       return write();
@@ -149,25 +152,30 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
         if (regions.at(-1) !== region) regions.at(-1)?.hide();
         regions.splice(index, 1);
         inner.end(last);
-        regions.at(-1)?.show();
+        if (lent === 0) regions.at(-1)?.show();
       },
     };
     regions.at(-1)?.hide();
     regions.push(region);
+    if (lent > 0) region.hide();
     return region;
+  };
+
+  const lend = async <T>(use: () => Promise<T>): Promise<T> => {
+    regions.at(-1)?.hide();
+    lent += 1;
+    try {
+      return await use();
+    } finally {
+      lent -= 1;
+      if (lent === 0) regions.at(-1)?.show();
+    }
   };
 
   const prompt = async <T>(ask: () => Promise<T>): Promise<T> => {
     if (!isInteractive())
       throw new VmopError('usage', 'cannot ask: standard input and stderr are not a terminal');
-    regions.at(-1)?.hide();
-    asking = true;
-    try {
-      return await ask();
-    } finally {
-      asking = false;
-      regions.at(-1)?.show();
-    }
+    return lend(ask);
   };
 
   const info = (text: string, role?: Role): void => {
@@ -203,6 +211,7 @@ export async function createTerminal(runtime: Runtime, options: TerminalOptions)
     confirm: (question) => prompt(() => askToConfirm(runtime, question, errorColour)),
     choose: (message, choices) => prompt(() => askToChoose(runtime, message, choices, errorColour)),
     secretInput: (text) => askForSecret(runtime, text),
+    lend,
     close() {
       while (regions.length > 0) regions.at(-1)?.end('clear');
     },

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
+import type { PluginTerminal } from '../../../src/lib/cluster/index.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { CONFIG_MAPS, rejectionOf, temporaryFolder } from './fixture.ts';
 import { callsOf, open, plugin, ref } from './user-fixture.ts';
@@ -94,6 +97,77 @@ describe('plug-ins', () => {
       }
     };
     while (await runs()) await new Promise(setImmediate);
+  });
+
+  describe('at a terminal', () => {
+    /** Files that say they are terminals: what the plug-in gets of them are their numbers, as of any. */
+    async function openAtTerminal(t: TestContext, exec: object, isTTY = { stdin: true, stderr: true }) {
+      const folder = await temporaryFolder(t);
+      const typed = path.join(folder, 'typed');
+      const seen = path.join(folder, 'seen');
+      await writeFile(typed, 'secret');
+      const stdin = createReadStream(typed);
+      const stderr = createWriteStream(seen);
+      await Promise.all([once(stdin, 'open'), once(stderr, 'open')]);
+      t.after(() => {
+        stdin.destroy();
+        stderr.destroy();
+      });
+      const lent: string[] = [];
+      const terminal: PluginTerminal = {
+        streams: {
+          stdin: Object.assign(stdin, { isTTY: isTTY.stdin }),
+          stderr: Object.assign(stderr, { isTTY: isTTY.stderr }),
+        },
+        lend: async (use) => {
+          lent.push('lent');
+          return use().finally(() => lent.push('given back'));
+        },
+      };
+      const options = { plugin: terminal };
+      const opened = await open(t, { user: { exec }, options });
+      return { ...opened, lent, told: () => readFile(seen, 'utf8') };
+    }
+
+    const shell = (script: string, more: object = {}): object => ({
+      command: 'sh',
+      args: ['-c', script],
+      ...more,
+    });
+    const ASKING = shell(`echo 'Code?' >&2; printf '{"status":{"token":"%s"}}' "$(cat)"`);
+
+    test('they talk with the person, who has the terminal for that', async (t) => {
+      const { cluster, sent, lent, told } = await openAtTerminal(t, ASKING);
+      await cluster.get(CONFIG_MAPS, ref);
+      assert.deepEqual(sent(), ['Bearer secret']);
+      assert.equal(await told(), 'Code?\n');
+      assert.deepEqual(lent, ['lent', 'given back']);
+    });
+
+    test('the kubeconfig can forbid it', async (t) => {
+      const exec = { ...ASKING, interactiveMode: 'Never' };
+      const { cluster, told } = await openAtTerminal(t, exec);
+      assert.match(String(await rejectionOf(cluster.get(CONFIG_MAPS, ref))), /printed no credentials$/);
+      assert.equal(await told(), 'Code?\n');
+    });
+
+    test('they say themselves why they fail', async (t) => {
+      const { cluster, told, lent } = await openAtTerminal(t, shell('echo closed >&2; exit 3'));
+      const error = await rejectionOf(cluster.get(CONFIG_MAPS, ref));
+      assert.match(String(error), /sh failed: exit code 3, it says why above$/);
+      assert.equal(await told(), 'closed\n');
+      assert.deepEqual(lent, ['lent', 'given back']);
+    });
+
+    test('where stderr is none, what they say comes after them', async (t) => {
+      const none = { stdin: false, stderr: false };
+      const exec = shell(`echo soon over >&2; echo '{"status":{"token":"t"}}'`);
+      const { cluster, told, lent } = await openAtTerminal(t, exec, none);
+      await cluster.get(CONFIG_MAPS, ref);
+      while ((await told()) === '') await new Promise(setImmediate);
+      assert.equal(await told(), 'soon over\n');
+      assert.deepEqual(lent, []);
+    });
   });
 
   const failures: [string, object, RegExp, RegExp?][] = [

@@ -194,6 +194,25 @@ test('of two moving things the last one is shown, then the first one again', asy
   assert.equal(runtime.screen.cursorVisible, true);
 });
 
+test('whoever has the screen for a while has it alone', async (t) => {
+  const { runtime, terminal } = await setUp({ terminal: true });
+  t.after(() => terminal.close());
+  const progress = terminal.progress();
+  progress.step('asking');
+  await terminal.lend(async () => {
+    runtime.stderr.write('Code? ');
+    const another = terminal.progress();
+    another.step('waiting');
+    progress.step('still asking');
+    assert.equal(runtime.screen.text.trim(), 'Code?');
+    another.done();
+    assert.equal(runtime.screen.text.trim(), 'Code?');
+    runtime.stderr.write('123\n');
+  });
+  assert.equal(runtime.screen.text.trim(), 'Code? 123\n- still asking');
+  progress.done();
+});
+
 test('the cursor comes back when the process exits in between', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const { runtime, terminal } = await setUp({ terminal: true });
