@@ -15,12 +15,17 @@ export interface PrivateFile {
   remove(): Promise<void>;
 }
 
-/** Writes a file (0600) into a new folder of its own (0700). Errors: `console`. */
-export async function createPrivateFile(name: string, text: string): Promise<PrivateFile> {
+/** Writes a file (0600) into a new folder of its own (0700), which `onFolder` is told of at once. Errors: `console`. */
+export async function createPrivateFile(
+  name: string,
+  text: string,
+  onFolder: (folder: string) => void = () => {},
+): Promise<PrivateFile> {
   let folder: string | undefined;
   try {
     // mkdtemp gives 0700 whatever the umask is.
     folder = await mkdtemp(path.join(tmpdir(), 'vmop-'));
+    onFolder(folder);
     const doomed = folder;
     const forget = onProcessEnd(() => rmSync(doomed, { recursive: true, force: true }));
     const file: PrivateFile = {

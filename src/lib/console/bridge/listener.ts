@@ -29,12 +29,12 @@ export interface ViewerListener {
  */
 export async function listenForViewer(
   bridge: Pick<Bridge, 'accept'>,
-  { unix }: { unix: boolean },
+  { unix, onFolder }: { unix: boolean; onFolder?: ((folder: string) => void) | undefined },
 ): Promise<ViewerListener> {
   // A viewer ends its side of a channel before it has heard all.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (viewer) => bridge.accept(viewer));
   try {
-    return unix ? await listenOnSocket(server) : await listenOnLoopback(server);
+    return unix ? await listenOnSocket(server, onFolder) : await listenOnLoopback(server);
   } catch (error) {
     throw new VmopError('console', `no door for a viewer can be opened: ${sanitize(messageOf(error))}`, {
       cause: error,
@@ -42,9 +42,13 @@ export async function listenForViewer(
   }
 }
 
-async function listenOnSocket(server: Server): Promise<ViewerListener> {
+async function listenOnSocket(
+  server: Server,
+  onFolder: (folder: string) => void = () => {},
+): Promise<ViewerListener> {
   // mkdtemp gives 0700 whatever the umask is.
   const folder = await mkdtemp(path.join(shortFolder(), 'vmop-'));
+  onFolder(folder);
   const forget = onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
   const remove = async (): Promise<void> => {
     await rm(folder, { recursive: true, force: true });

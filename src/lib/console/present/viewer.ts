@@ -88,8 +88,10 @@ async function throughBridge(
     await bridge.close();
   };
   try {
-    listener = await listenForViewer(bridge, { unix: reachesSockets(options.plan) });
-    if ('folder' in listener) options.guard?.watchFolder(listener.folder);
+    listener = await listenForViewer(bridge, {
+      unix: reachesSockets(options.plan),
+      onFolder: (folder) => options.guard?.watchFolder(folder),
+    });
     const { ticket } = bridge;
     const plan =
       listener.socket === undefined
@@ -128,8 +130,9 @@ async function launched(
 ): Promise<Shown> {
   const text = connectionFile({ ...connection, ...look, deleteThisFile: plan.input === 'file' });
   const onFolder = (folder: string): void => guard?.watchFolder(folder);
-  const viewer = await launchViewer(plan, text, { signal, detach, onEvent, env, onFolder });
-  const forget = guard?.watchProcess(viewer.pid);
-  if (forget) void viewer.ended.then(forget);
+  let forget: (() => void) | undefined;
+  const onProcess = (pid: number): void => void (forget = guard?.watchProcess(pid));
+  const viewer = await launchViewer(plan, text, { signal, detach, onEvent, env, onFolder, onProcess });
+  void viewer.ended.then(() => forget?.());
   return viewer;
 }

@@ -1,7 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -24,6 +23,8 @@ export interface LaunchOptions {
   env: Environment;
   /** Told of the private folder that the connection file is put into. */
   onFolder?: ((folder: string) => void) | undefined;
+  /** Told of the process as soon as there is one. */
+  onProcess?: ((pid: number) => void) | undefined;
 }
 
 export interface ViewerEnd {
@@ -65,8 +66,9 @@ export async function launchViewer(
   options: LaunchOptions,
 ): Promise<RunningViewer> {
   options.signal.throwIfAborted();
-  const file = plan.input === 'file' ? await createPrivateFile('console.vv', connectionFile) : undefined;
-  if (file) options.onFolder?.(path.dirname(file.path));
+  const { onFolder } = options;
+  const file =
+    plan.input === 'file' ? await createPrivateFile('console.vv', connectionFile, onFolder) : undefined;
   try {
     const place = file && (await pathFor(plan, file.path));
     const viewer = new ViewerProcess(plan, viewerArguments(plan, place, options), file, options);
@@ -130,7 +132,7 @@ class ViewerProcess implements RunningViewer {
     plan: ViewerPlan,
     args: string[],
     file: PrivateFile | undefined,
-    { signal, detach = false, onEvent = () => {}, env }: LaunchOptions,
+    { signal, detach = false, onEvent = () => {}, onProcess, env }: LaunchOptions,
   ) {
     this.#name = plan.name;
     this.#file = file;
@@ -145,6 +147,7 @@ class ViewerProcess implements RunningViewer {
       // A group of its own: Ctrl-C in the terminal is for vmop, which ends the viewer in order.
       detached: process.platform !== 'win32' || detach,
     });
+    if (this.#child.pid !== undefined) onProcess?.(this.#child.pid);
     const notice = (line: string): void => {
       const event = understood ? parseViewerLine(line) : undefined;
       if (event === undefined) return;

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
@@ -104,8 +103,7 @@ export async function openInBrowser(
   url: string,
   { env, platform = process.platform, onFolder }: OpenOptions,
 ): Promise<LaunchPage> {
-  const file = await createPrivateFile('console.html', launchHtml(url));
-  onFolder?.(path.dirname(file.path));
+  const file = await createPrivateFile('console.html', launchHtml(url), onFolder);
   try {
     const page = pathToFileURL(file.path).href;
     const machine: BrowserMachine = { platform, env, isProgram };
