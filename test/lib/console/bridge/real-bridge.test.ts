@@ -11,7 +11,7 @@ import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/
 import { listenForViewer, type ViewerListener } from '../../../../src/lib/console/bridge/listener.ts';
 import { connectionFile } from '../../../../src/lib/console/connection-file.ts';
 import { endpointDial } from '../../../../src/lib/console/dial.ts';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { parsePpm, shareShown } from '../../../e2e/picture.ts';
 import { takesPassword } from '../../../e2e/spice-login.ts';
 import { spiceChannelType } from '../../../helpers/qmp.ts';
@@ -132,10 +132,10 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
   test('a viewer that ends is told as such, and QEMU knows of nobody any more', async () => {
     await withViewer(async () => void (await clients(...ALL)));
     await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
-    assert.deepEqual(
-      events.find((event) => event.type === 'closed' && event.channel.type === 'main'),
-      { type: 'closed', channel: { type: 'main', id: 0 }, by: 'viewer' },
-    );
+    const closed = (): BridgeEvent | undefined =>
+      events.find((event) => event.type === 'closed' && event.channel.type === 'main');
+    await eventually(async () => closed() !== undefined);
+    assert.deepEqual(closed(), { type: 'closed', channel: { type: 'main', id: 0 }, by: 'viewer' });
   });
 
   test('a channel that comes after the password has run out gets a fresh one', async () => {
