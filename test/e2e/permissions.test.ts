@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
 import { ACCESS_RESOURCES } from '../../src/lib/access/types.ts';
 import { asArray, asObject, asString } from '../../src/lib/cluster/parse.ts';
-import type { Cluster, JsonObject } from '../../src/lib/cluster/types.ts';
+import type { Cluster, JsonObject, KubeObject, Resource } from '../../src/lib/cluster/types.ts';
 import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
@@ -35,6 +35,14 @@ const binaries = await findKubeBinaries();
 const kubectl = await findKubectl();
 const skip = 'reason' in binaries ? binaries.reason : false;
 const PATIENCE_MS = 30_000;
+const NAMESPACES: Resource<KubeObject> = {
+  group: '',
+  version: 'v1',
+  plural: 'namespaces',
+  kind: 'Namespace',
+  namespaced: false,
+  parse: (object) => object,
+};
 
 interface Person {
   user: string;
@@ -297,7 +305,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
     const whole = await vmop(home, ['access', 'apply'], { kubeconfig, env });
     assert.equal(whole.code, 4);
-    assert.match(whole.stderr, /validatingadmissionpolicies.* is forbidden/);
+    assert.match(whole.stderr, /validatingadmissionpolic.* is forbidden/);
     assert.match(whole.stderr, /--no-policies leaves/);
     const roles = await vmop(home, ['access', 'apply', '--no-policies'], { kubeconfig, env });
     assert.equal(roles.code, 0, roles.stderr);
@@ -312,7 +320,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await allow('operator', [
       { apiGroups: ['vmoperator.jdrupes.org'], resources: ['vms'], verbs: ['patch'] },
     ]);
-    const flags = ['--user-prefix', 'corp:', '--administrator-verb', 'administrate'];
+    const flags = ['--user-prefix', 'corp:', '--administrator-verb', 'administrate', '--replace-options'];
     const image = async (user: string): Promise<Outcome> => {
       const cluster = open(await api.kubeconfigFor(user));
       const vm = vmName('start', 'own', 'stopped');
@@ -334,13 +342,57 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     assert.equal((await outcomeOf(actionOf('change the image'), start)).outcome, 'P');
     prefixed.close();
     assert.equal((await tried(actionOf('start'), 'start', 'own')).outcome, 'R');
+    // They stay until somebody says so: for who says nothing, and against who says something else.
+    assert.equal((await asAdmin('access', 'check')).code, 0);
+    for (const command of ['check', 'apply']) {
+      const other = await asAdmin('access', command, '--user-prefix', 'oidc:');
+      assert.equal(other.code, 5);
+      assert.match(other.stderr, /made with other options: --user-prefix: "corp:", not "oidc:"\n/);
+      assert.match(other.stderr, /--replace-options/);
+    }
+    assert.equal((await asAdmin('access', 'check')).code, 0);
+  });
+
+  test('policies hold only in the namespaces in which access was applied, and are pruned by namespace', async () => {
+    const elsewhere = 'elsewhere';
+    await admin.create(NAMESPACES, '', { metadata: { name: elsewhere } });
+    const user = userOf('start');
+    const spec = { permissions: [{ user, may: ['start'] }], vm: { maximumCpus: 1, display: { spice: {} } } };
+    await admin.create(VMS, elsewhere, { metadata: { name: 'vm' }, spec });
+    const namespaced = { namespace: elsewhere, name: 'vm' };
+    const rules = [
+      { apiGroups: [VMS.group], resources: ['vms'], resourceNames: ['vm'], verbs: ['get', 'patch'] },
+    ];
+    await allow(user, rules, elsewhere);
+    const { cluster } = personOf('start');
+    const body = { spec: { image: { source: 'example.org/other' } } };
+    const refused = async (): Promise<boolean> => {
+      try {
+        await cluster.patch(VMS, namespaced, { type: 'merge', body }, { dryRun: true });
+        return false;
+      } catch (error) {
+        assert.ok(error instanceof Error && parseAccessDenial(error.message), String(error));
+        return true;
+      }
+    };
+    assert.equal(await refused(), false, 'access was never applied there');
+    assert.equal((await asAdmin('access', 'apply', '-n', elsewhere)).code, 0);
+    await eventually(refused);
+    assert.equal((await asAdmin('access', 'check')).code, 0, 'the other namespace is as it was');
+    await admin.delete(VMS, namespaced);
+    assert.equal((await asAdmin('access', 'apply', '-n', elsewhere)).code, 0);
+    const left = await admin.list(ACCESS_RESOURCES.ValidatingAdmissionPolicyBinding, {
+      namespace: undefined,
+    });
+    const namespaces = new Set(left.items.map(({ metadata }) => metadata.labels?.['vmop/namespace']));
+    assert.deepEqual([...namespaces], [NAMESPACE]);
   });
 
   /** A Role of its own for a user whom no spec.permissions names. */
-  async function allow(user: string, rules: object[]): Promise<void> {
+  async function allow(user: string, rules: object[], namespace = NAMESPACE): Promise<void> {
     const apiGroup = 'rbac.authorization.k8s.io';
-    await admin.create(ACCESS_RESOURCES.Role, NAMESPACE, { metadata: { name: user }, rules });
-    await admin.create(ACCESS_RESOURCES.RoleBinding, NAMESPACE, {
+    await admin.create(ACCESS_RESOURCES.Role, namespace, { metadata: { name: user }, rules });
+    await admin.create(ACCESS_RESOURCES.RoleBinding, namespace, {
       metadata: { name: user },
       roleRef: { apiGroup, kind: 'Role', name: user },
       subjects: [{ apiGroup, kind: 'User', name: user }],

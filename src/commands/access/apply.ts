@@ -1,4 +1,4 @@
-import { ACCESS_FLAGS } from '../../lib/cli/access-flags.ts';
+import { COMPARING_FLAGS } from '../../lib/cli/access-flags.ts';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG } from '../../lib/cli/flags.ts';
 import { applyAccess } from '../../lib/tasks/access.ts';
@@ -12,7 +12,7 @@ export default class AccessApply extends VmopCommand {
     '<%= config.bin %> access apply --dry-run',
     '<%= config.bin %> access apply -A --user-prefix oidc:',
   ];
-  static override flags = { ...ACCESS_FLAGS, ...DRY_RUN_FLAG };
+  static override flags = { ...COMPARING_FLAGS, ...DRY_RUN_FLAG };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AccessApply);

@@ -1,5 +1,6 @@
 import { collectGrants, type AccessInput, type GrantOptions } from './grants.ts';
-import { accessPolicies, type PolicyOptions } from './policies/index.ts';
+import { accessPolicies } from './policies/index.ts';
+import type { PolicyOptions } from './policies/options.ts';
 import { rolesFor, type RoleOptions } from './roles.ts';
 import type { AccessObject } from './types.ts';
 
@@ -12,7 +13,12 @@ export interface AccessOptions extends GrantOptions, RoleOptions, PolicyOptions 
 export function accessObjects(input: AccessInput, options: AccessOptions): AccessObject[] {
   const grants = collectGrants(input, options);
   return [
-    ...(options.policies ? accessPolicies(grants, options) : []),
+    ...(options.policies ? accessPolicies(grants, namespacesOf(input), options) : []),
     ...grants.flatMap((one) => rolesFor(one, options)),
   ];
+}
+
+/** Where there is anything whose permissions could be enforced. */
+function namespacesOf({ vms, pools }: AccessInput): string[] {
+  return [...new Set([...vms, ...pools].map(({ namespace }) => namespace))].toSorted();
 }

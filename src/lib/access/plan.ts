@@ -2,6 +2,8 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster, KubeObject, ObjectMeta } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { accessDifferences } from './compare.ts';
+import { VMS_POLICY } from './policies/index.ts';
+import { policyOptionsOf, type PolicyOptions } from './policies/options.ts';
 import {
   ACCESS_KINDS,
   ACCESS_RESOURCES,
@@ -78,6 +80,17 @@ function isInScope(kind: Kind, { labels = {}, annotations = {} }: ObjectMeta, sc
   const namespace = labels[NAMESPACE_LABEL];
   const everywhere = scope.namespace === undefined || namespace === undefined;
   return ACCESS_RESOURCES[kind].namespaced || everywhere || namespace === scope.namespace;
+}
+
+/** The options with which the cluster's policies were made; undefined where there are none, or none may be read. */
+export async function readPolicyOptions(cluster: Cluster): Promise<PolicyOptions | undefined> {
+  const ref = { namespace: '', name: VMS_POLICY };
+  try {
+    return policyOptionsOf(await cluster.get(ACCESS_RESOURCES.ValidatingAdmissionPolicy, ref));
+  } catch (error) {
+    if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
+    throw error;
+  }
 }
 
 /** Errors: `notFound` when the API server does not know the kind, `forbidden` when it may not be read. */

@@ -1,6 +1,7 @@
 import { GROUP, PERMISSIONS, type Permission } from '../vm/types.ts';
 import type { Grantee, NamespaceGrants, VmGrant } from './grants.ts';
 import { stableName } from './names.ts';
+import type { PolicyOptions } from './policies/options.ts';
 import {
   GRANTEE_ANNOTATION,
   OWNED_LABELS,
@@ -11,11 +12,7 @@ import {
   type RoleBinding,
 } from './types.ts';
 
-export interface RoleOptions {
-  /** What the API server puts before the names of spec.permissions, e.g. `oidc:`. */
-  userPrefix: string;
-  /** Groups → the roles that they are in spec.permissions. */
-  groupRoles: Readonly<Record<string, string>>;
+export interface RoleOptions extends Pick<PolicyOptions, 'userPrefix' | 'groupRoles'> {
   /** Leave out what makes others' events visible. */
   events: boolean;
   /** Leave out port-forwarding to the runner. */

@@ -10,7 +10,6 @@ export const ACCESS_FLAGS = {
   roles: Flags.string({ summary: 'only for these roles of spec.permissions', ...several }),
   'user-prefix': Flags.string({
     summary: 'what the API server puts before the names of spec.permissions, e.g. oidc:',
-    default: '',
   }),
   'pool-members': Flags.boolean({
     summary: 'also let users of a pool reach the VMs that it has not assigned yet',
@@ -32,12 +31,22 @@ export const ACCESS_FLAGS = {
     allowNo: true,
   }),
   'administrator-verb': Flags.string({
-    summary: 'whoever RBAC allows this verb on all VMs of a namespace is not limited',
-    default: 'patch',
+    summary: 'whoever RBAC allows this verb on all VMs of a namespace is not limited (default: patch)',
     parse: (text) => Promise.resolve(parseVerb(text)),
   }),
   'exempt-user': Flags.string({ summary: 'a user whom the policies do not limit; repeatable', ...several }),
   'exempt-group': Flags.string({ summary: 'a group whom the policies do not limit; repeatable', ...several }),
+};
+
+/** For the commands that compare with what is there. */
+export const COMPARING_FLAGS = {
+  ...ACCESS_FLAGS,
+  'replace-options': Flags.boolean({
+    summary:
+      'where --user-prefix, --administrator-verb, --exempt-* or the roles of config.yaml are not those of the policies ' +
+      'in the cluster, replace them, for all namespaces',
+    default: false,
+  }),
 };
 
 /** Error: `usage`. */

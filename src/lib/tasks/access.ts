@@ -1,7 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectGrants, LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
 import { accessObjects, type AccessOptions } from '../access/manifests.ts';
-import { applyStep, planAccess, type AccessScope, type AccessStep } from '../access/plan.ts';
+import {
+  applyStep,
+  planAccess,
+  readPolicyOptions,
+  type AccessScope,
+  type AccessStep,
+} from '../access/plan.ts';
+import {
+  choosePolicyOptions,
+  type GivenPolicyOptions,
+  type PolicyOptions,
+} from '../access/policies/options.ts';
 import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import type { Context } from '../cli/context.ts';
@@ -20,14 +31,19 @@ export interface AccessFlags {
   'all-namespaces': boolean;
   users?: string[] | undefined;
   roles?: string[] | undefined;
-  'user-prefix': string;
+  'user-prefix'?: string | undefined;
   'exempt-user'?: string[] | undefined;
   'exempt-group'?: string[] | undefined;
-  'administrator-verb': string;
+  'administrator-verb'?: string | undefined;
   'pool-members': boolean;
   policies: boolean;
   events: boolean;
   tunnel: boolean;
+}
+
+/** Of `apply` and `check`, which look at what is there. */
+export interface ComparingFlags extends AccessFlags {
+  'replace-options': boolean;
 }
 
 /** A `List`, as `kubectl apply -f` takes it: the `--json` form of `vmop access generate`. */
@@ -63,7 +79,11 @@ const POLICY_LATENCY_MS = 1500;
 const CONCURRENCY = 8;
 
 export async function generateAccess(context: Context, flags: AccessFlags): Promise<void> {
-  const items = await wantedAccess(context, flags);
+  const items = await wantedAccess(
+    context,
+    flags,
+    choosePolicyOptions(await givenOptions(context, flags), undefined, false),
+  );
   if (context.format.kind === 'name') {
     const name = ({ kind, metadata }: AccessObject): string => `${kind}/${metadata.name}`;
     await context.print(items, { text: name, name });
@@ -75,12 +95,8 @@ export async function generateAccess(context: Context, flags: AccessFlags): Prom
 }
 
 /** Exits with `conflict` when the cluster is not as spec.permissions says. */
-export async function checkAccess(context: Context, flags: AccessFlags): Promise<void> {
-  const steps = await planAccess(
-    context.cluster,
-    await wantedAccess(context, flags),
-    scopeOf(context, flags),
-  );
+export async function checkAccess(context: Context, flags: ComparingFlags): Promise<void> {
+  const steps = await plannedSteps(context, flags);
   const drift = steps.flatMap((step): AccessDrift[] =>
     step.state === 'same' ? [] : [{ ...rowOf(step), drift: step.state }],
   );
@@ -97,17 +113,17 @@ export async function checkAccess(context: Context, flags: AccessFlags): Promise
 
 export async function applyAccess(
   context: Context,
-  flags: AccessFlags & { 'dry-run': boolean },
+  flags: ComparingFlags & { 'dry-run': boolean },
 ): Promise<void> {
   const { cluster, signal, terminal } = context;
   const dryRun = flags['dry-run'];
-  const steps = await planAccess(cluster, await wantedAccess(context, flags), scopeOf(context, flags));
+  const steps = await plannedSteps(context, flags);
   const work = (batch: readonly AccessStep[]): Promise<void[]> =>
     inParallel(batch, CONCURRENCY, (step) => applyStep(cluster, step, dryRun));
   const todo = steps.filter(({ state }) => state !== 'same');
   // What allows goes first and comes last, so that nobody ever has more than they should.
   const gone = todo.filter(({ state }) => state === 'unwanted');
-  for (const kind of ACCESS_KINDS.toReversed()) await work(gone.filter((step) => step.kind === kind));
+  for (const kind of ['RoleBinding', 'Role'] as const) await work(gone.filter((step) => step.kind === kind));
   for (const kind of ACCESS_KINDS) {
     const made = todo.filter((step) => step.kind === kind && step.state !== 'unwanted');
     await work(made);
@@ -115,6 +131,8 @@ export async function applyAccess(
       await pause(POLICY_LATENCY_MS, undefined, { signal });
     }
   }
+  await work(gone.filter(({ kind }) => kind === 'ValidatingAdmissionPolicyBinding'));
+  await work(gone.filter(({ kind }) => kind === 'ValidatingAdmissionPolicy'));
   await context.print(
     steps.map((step): AccessChange => ({ ...rowOf(step), change: CHANGES[step.state], dryRun })),
     CHANGE_VIEW,
@@ -135,20 +153,35 @@ function rowOf({ kind, namespace, name, grantee, differences }: AccessStep): Acc
   return compact({ kind, namespace, name, grantee, differences });
 }
 
-async function wantedAccess(context: Context, flags: AccessFlags): Promise<AccessObject[]> {
-  const [input, { roles: groupRoles = {} }] = await Promise.all([
-    readInput(context, flags),
-    context.settings,
-  ]);
+async function plannedSteps(context: Context, flags: ComparingFlags): Promise<AccessStep[]> {
+  const { cluster } = context;
+  const [given, stored] = await Promise.all([givenOptions(context, flags), readPolicyOptions(cluster)]);
+  const options = choosePolicyOptions(given, stored, flags['replace-options']);
+  return planAccess(cluster, await wantedAccess(context, flags, options), scopeOf(context, flags));
+}
+
+async function givenOptions(context: Context, flags: AccessFlags): Promise<GivenPolicyOptions> {
+  const { roles } = await context.settings;
+  return {
+    userPrefix: flags['user-prefix'],
+    groupRoles: roles,
+    exemptUsers: flags['exempt-user'],
+    exemptGroups: flags['exempt-group'],
+    administratorVerb: flags['administrator-verb'],
+  };
+}
+
+async function wantedAccess(
+  context: Context,
+  flags: AccessFlags,
+  policyOptions: PolicyOptions,
+): Promise<AccessObject[]> {
+  const input = await readInput(context, flags);
   const options: AccessOptions = {
+    ...policyOptions,
     users: flags.users,
     roles: flags.roles,
     poolMembers: flags['pool-members'],
-    userPrefix: flags['user-prefix'],
-    groupRoles,
-    exemptUsers: flags['exempt-user'] ?? [],
-    exemptGroups: flags['exempt-group'] ?? [],
-    administratorVerb: flags['administrator-verb'],
     policies: flags.policies,
     events: flags.events,
     tunnel: flags.tunnel,

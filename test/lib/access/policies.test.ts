@@ -37,7 +37,7 @@ test('the options stand in every policy', () => {
     exemptUsers: ['ops"1'],
     exemptGroups: ['admins'],
     administratorVerb: 'administrate',
-    groupRoles: { 'oidc:b': 'staff', 'oidc:a': 'staff' },
+    groupRoles: { 'oidc:a': 'staff', 'oidc:b': 'staff' },
   };
   for (const { spec } of policies(options)) {
     const conditions = Object.fromEntries(
@@ -50,6 +50,25 @@ test('the options stand in every policy', () => {
     if (variables['grants'] === undefined) continue;
     assert.match(variables['grants'], /"oidc:" \+ grant\.user == request\.userInfo\.username/);
     assert.match(variables['roles'] ?? '', /\{"oidc:a":"staff","oidc:b":"staff"\}\[\?group\]/);
+  }
+});
+
+test('nobody is limited outside of the namespaces that were looked at', () => {
+  const elsewhere = { ...vmOf('b', []), namespace: 'other' };
+  const whole = bindings([vmOf('a', []), elsewhere], []);
+  assert.deepEqual(
+    whole.map(({ metadata, spec }) => [metadata.labels['vmop/namespace'], spec.policyName]),
+    [
+      ['desks', 'vmop-vms'],
+      ['desks', 'vmop-runner-objects'],
+      ['other', 'vmop-vms'],
+      ['other', 'vmop-runner-objects'],
+    ],
+  );
+  for (const { metadata, spec } of whole) {
+    assert.deepEqual(spec.matchResources?.namespaceSelector.matchLabels, {
+      'kubernetes.io/metadata.name': metadata.labels['vmop/namespace'],
+    });
   }
 });
 

@@ -1,16 +1,7 @@
 import { type ADMINISTRATE, DENIAL_PREFIX } from '../../vm/access-denial.ts';
 import { GROUP, type Permission } from '../../vm/types.ts';
-import type { MatchedResources, NamedExpression, Validation } from '../types.ts';
-
-export interface PolicyOptions {
-  userPrefix: string;
-  groupRoles: Readonly<Record<string, string>>;
-  /** Users and groups whom no policy limits, beside the administrators. */
-  exemptUsers: readonly string[];
-  exemptGroups: readonly string[];
-  /** Who is allowed this verb on every VM of the namespace is its administrator. */
-  administratorVerb: string;
-}
+import type { LabelSelector, MatchedResources, NamedExpression, Validation } from '../types.ts';
+import type { PolicyOptions } from './options.ts';
 
 /** What a change needs: a permission, or to be an administrator. */
 export type Need = Permission | typeof ADMINISTRATE;
@@ -48,6 +39,10 @@ export function matched(
   };
 }
 
+export function namespaceNamed(namespace: string): LabelSelector {
+  return { matchLabels: { 'kubernetes.io/metadata.name': namespace } };
+}
+
 /** Kubelets end the pods of their nodes. */
 const NODES = 'system:nodes';
 
@@ -80,7 +75,6 @@ export const NOT_FREE_OF_NAMES = named(
  */
 export function permissionVariables(vm: string, options: PolicyOptions): NamedExpression[] {
   const { groupRoles } = options;
-  const roles = Object.fromEntries(Object.entries(groupRoles).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   const granted = (...permissions: Permission[]): string =>
     `variables.grants.exists(grant, grant.may.exists(one, one in ${list(['*', ...permissions])}))`;
   const given = (verb: Permission): string =>
@@ -91,9 +85,9 @@ export function permissionVariables(vm: string, options: PolicyOptions): NamedEx
   return [
     named(
       'roles',
-      Object.keys(roles).length === 0
+      Object.keys(groupRoles).length === 0
         ? 'request.userInfo.?groups.orValue([])'
-        : `request.userInfo.?groups.orValue([]).map(group,\n  ${JSON.stringify(roles)}[?group].orValue(group))`,
+        : `request.userInfo.?groups.orValue([]).map(group,\n  ${JSON.stringify(groupRoles)}[?group].orValue(group))`,
     ),
     named(
       'pool',

@@ -6,58 +6,71 @@ import {
   type AdmissionPolicy,
   type AdmissionPolicyBinding,
 } from '../types.ts';
-import type { PolicyOptions } from './cel.ts';
+import { OPTIONS_ANNOTATION, policyOptionsText, type PolicyOptions } from './options.ts';
+import { matched, namespaceNamed } from './cel.ts';
 import { objectsOfVm, runnerObjectsSpec, runnerPermissionsSpec } from './runners.ts';
 import { vmsSpec } from './vms.ts';
 
-export type { PolicyOptions } from './cel.ts';
-
-const VMS = 'vmop-vms';
+export const VMS_POLICY = 'vmop-vms';
 const RUNNER_OBJECTS = 'vmop-runner-objects';
 const RUNNER_PERMISSIONS = 'vmop-runner-permissions';
 
 /**
  * The policies that let those whom RBAC allows to change one VM by its name change only what their permissions are
- * for, and their bindings. All are cluster-scoped; only the bindings of the last one depend on the VMs. They need
- * Kubernetes 1.30.
+ * for, and their bindings. All are cluster-scoped; they limit nobody outside of the namespaces. They need Kubernetes
+ * 1.30.
  */
 export function accessPolicies(
   grants: readonly NamespaceGrants[],
+  namespaces: readonly string[],
   options: PolicyOptions,
 ): (AdmissionPolicy | AdmissionPolicyBinding)[] {
   const specs: [string, AdmissionPolicy['spec']][] = [
-    [VMS, vmsSpec(options)],
+    [VMS_POLICY, vmsSpec(options)],
     [RUNNER_OBJECTS, runnerObjectsSpec(options)],
     [RUNNER_PERMISSIONS, runnerPermissionsSpec(options)],
   ];
   return [
-    ...specs.map(([name, spec]) => policy(name, spec)),
-    binding(VMS, { policyName: VMS }),
-    binding(RUNNER_OBJECTS, { policyName: RUNNER_OBJECTS }),
+    ...specs.map(([name, spec]) => policy(name, spec, options)),
+    ...namespaces.flatMap(namespaceBindings),
     ...vmBindings(grants),
   ];
 }
 
-function policy(name: string, spec: AdmissionPolicy['spec']): AdmissionPolicy {
+function policy(name: string, spec: AdmissionPolicy['spec'], options: PolicyOptions): AdmissionPolicy {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingAdmissionPolicy',
-    metadata: { name, labels: { ...OWNED_LABELS } },
+    metadata: {
+      name,
+      labels: { ...OWNED_LABELS },
+      annotations: { [OPTIONS_ANNOTATION]: policyOptionsText(options) },
+    },
     spec,
   };
 }
 
 function binding(
   name: string,
+  namespace: string,
   spec: Omit<AdmissionPolicyBinding['spec'], 'validationActions'>,
-  labels: Record<string, string> = {},
 ): AdmissionPolicyBinding {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingAdmissionPolicyBinding',
-    metadata: { name, labels: { ...OWNED_LABELS, ...labels } },
+    metadata: { name, labels: { ...OWNED_LABELS, [NAMESPACE_LABEL]: namespace } },
     spec: { ...spec, validationActions: ['Deny'] },
   };
+}
+
+/** What holds for all VMs of a namespace. */
+function namespaceBindings(namespace: string): AdmissionPolicyBinding[] {
+  return [VMS_POLICY, RUNNER_OBJECTS].map((policyName) =>
+    binding(stableName([policyName], namespace), namespace, {
+      policyName,
+      matchResources: matched([], { namespaceSelector: namespaceNamed(namespace) }),
+    }),
+  );
 }
 
 /** One for each VM that a Role names. */
@@ -71,15 +84,11 @@ function vmBindings(grants: readonly NamespaceGrants[]): AdmissionPolicyBinding[
     const found = vms.get(key);
     if (found === undefined) return [];
     const { namespace, vm, secrets } = found;
-    return binding(
-      stableName(['vmop', 'vm'], key),
-      {
-        policyName: RUNNER_PERMISSIONS,
-        // Without its VM a pod is left behind, which its operator must be able to tidy up.
-        paramRef: { name: vm, namespace, parameterNotFoundAction: 'Allow' },
-        matchResources: objectsOfVm(namespace, vm, secrets),
-      },
-      { [NAMESPACE_LABEL]: namespace },
-    );
+    return binding(stableName(['vmop', 'vm'], key), namespace, {
+      policyName: RUNNER_PERMISSIONS,
+      // Without its VM a pod is left behind, which its operator must be able to tidy up.
+      paramRef: { name: vm, namespace, parameterNotFoundAction: 'Allow' },
+      matchResources: objectsOfVm(namespace, vm, secrets),
+    });
   });
 }

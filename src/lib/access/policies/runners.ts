@@ -9,12 +9,13 @@ import {
   limitedOnly,
   matched,
   named,
+  namespaceNamed,
   NOT_FREE_OF_NAMES,
   permissionVariables,
   text,
   type Need,
-  type PolicyOptions,
 } from './cel.ts';
+import type { PolicyOptions } from './options.ts';
 
 const core = { apiGroups: [''], apiVersions: ['v1'] };
 
@@ -159,6 +160,6 @@ export function objectsOfVm(namespace: string, vm: string, secrets: string[]): M
             },
           ]),
     ],
-    { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
+    { namespaceSelector: namespaceNamed(namespace) },
   );
 }

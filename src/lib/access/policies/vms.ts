@@ -11,8 +11,8 @@ import {
   named,
   permissionVariables,
   type Need,
-  type PolicyOptions,
 } from './cel.ts';
+import type { PolicyOptions } from './options.ts';
 
 /** Which fields of a VM and of its status may be changed, and from what to what. */
 export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
