@@ -50,7 +50,7 @@ export function sessionError(
             'the password may have run out meanwhile: try --validity 120s',
           );
     case 'viewerFailed':
-      return error('console', `${name} failed: ${outcome.reason}`, '-v shows what it said');
+      return error('console', `${name} failed: ${outcome.reason}`, outcome.hint ?? '-v shows what it said');
     default:
       return error('console', `the console of ${vm.name} was ended from elsewhere`, again);
   }

@@ -18,7 +18,7 @@ export type SessionOutcome =
   | { kind: 'connectionLost' }
   /** No answer (`link`), or no picture (`display`): the password may have run out in between. */
   | { kind: 'viewerHung'; stage: 'link' | 'display' }
-  | { kind: 'viewerFailed'; reason: string }
+  | { kind: 'viewerFailed'; reason: string; hint?: string }
   | { kind: 'interrupted' };
 
 export type SessionInput =
@@ -147,7 +147,11 @@ function afterEvent(state: SessionState, event: ViewerEvent, at: number): Sessio
     case 'linkBroken':
       return opened ? state : end(unreachable('it hangs up, or it is no SPICE server'));
     case 'failed':
-      return end({ kind: 'viewerFailed', reason: event.reason });
+      return end({
+        kind: 'viewerFailed',
+        reason: event.reason,
+        ...(event.hint === undefined ? {} : { hint: event.hint }),
+      });
     case 'unsupported':
       return end({ kind: 'viewerFailed', reason: `it cannot show ${event.kind} consoles` });
     case 'fileRejected':

@@ -1,5 +1,6 @@
 import { startBridge, type Bridge } from '../bridge/index.ts';
 import type { VmopError } from '../../errors.ts';
+import { vmArgument } from '../../vm/write.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import type { ConsoleHooks } from '../request.ts';
 import { whereOf } from '../route.ts';
@@ -19,10 +20,12 @@ export interface WebPresentationOptions {
   /** Told of the link, once; whoever sees it first gets the console. */
   onUrl: (url: string, prepared: PreparedConsole) => Promise<void>;
   hooks: Pick<ConsoleHooks, 'onStep' | 'onWarning' | 'onDetail'>;
+  /** How long the link may be used. */
+  linkValidMs?: number | undefined;
   signal: AbortSignal;
 }
 
-/** How long the link may be used: somebody has to find the browser's window, or to carry the link to one. */
+/** Somebody has to find the browser's window, or to carry the link to one. */
 const LINK_VALID_MS = 120_000;
 /** The page says itself what it waits for; only a VM that shows no picture at all is of interest. */
 const HANG_MS = LINK_VALID_MS + 30_000;
@@ -42,6 +45,14 @@ export function webPresentation(options: WebPresentationOptions): Presentation {
 
 /** How many refused requests are told to a person. */
 const SAID_REFUSALS = 3;
+
+/** What the server tells its page, in words. */
+const REFUSED_BECAUSE: Record<string, string> = {
+  used: 'the link was used before, and is good for one page',
+  expired: 'the link has run out',
+  wrong: 'it does not hold the link’s ticket',
+  tooLong: 'it is too long',
+};
 
 interface CurrentSession {
   prepared: PreparedConsole;
@@ -66,7 +77,7 @@ class ConsolePage {
     const web = this.#web ?? (await this.#open(prepared));
     if (this.#web === web) web.reopen();
     this.#web = web;
-    void pageEnd(web, onEvent).then(end);
+    void pageEnd(web, prepared, onEvent).then(end);
     return {
       ended,
       output: () => [],
@@ -89,7 +100,7 @@ class ConsolePage {
 
   async #open(prepared: PreparedConsole): Promise<WebConsole> {
     const { vm } = prepared;
-    const { listen, openInBrowser, onUrl, signal } = this.#options;
+    const { listen, openInBrowser, onUrl, linkValidMs = LINK_VALID_MS, signal } = this.#options;
     const bridge = await startBridge({
       dial: (limit) => this.#current().prepared.route.dial(limit),
       password: (refused) => this.#current().prepared.password.current(refused),
@@ -107,7 +118,7 @@ class ConsolePage {
       vm: { namespace: vm.namespace, name: vm.name },
       target: () => targetOf(this.#current().prepared),
       plan: listen,
-      linkValidMs: LINK_VALID_MS,
+      linkValidMs,
       openInBrowser,
       onEvent: (event) => this.#report(event),
       signal,
@@ -127,7 +138,7 @@ class ConsolePage {
         this.#refusals += 1;
         // Any page of this computer can make requests: it shall not fill the terminal.
         return (this.#refusals <= SAID_REFUSALS ? onWarning : onDetail)(
-          `the page’s server refused ${event.request}: ${event.reason}`,
+          `the page’s server refused ${event.request}: ${REFUSED_BECAUSE[event.reason] ?? event.reason}`,
         );
       default:
         return onDetail(`page: ${JSON.stringify(event)}`);
@@ -145,11 +156,16 @@ function targetOf({ vm, route }: PreparedConsole): LinkTarget {
   return { vm: `${vm.namespace}/${vm.name} ${vm.uid}`, destination: whereOf(route) };
 }
 
-async function pageEnd(web: WebConsole, onEvent: (event: ViewerEvent) => void): Promise<ViewerEnd> {
+async function pageEnd(
+  web: WebConsole,
+  { vm }: PreparedConsole,
+  onEvent: (event: ViewerEvent) => void,
+): Promise<ViewerEnd> {
   const { kind } = await web.ended;
   if (kind === 'pageClosed') onEvent({ type: 'windowClosing' });
   if (kind === 'neverOpened') {
-    onEvent({ type: 'failed', reason: `nobody opened the link within ${LINK_VALID_MS / 1000} s` });
+    const hint = `vmop console ${vmArgument(vm)} --web gives another`;
+    onEvent({ type: 'failed', reason: 'nobody opened its link in time', hint });
   }
   return { code: 0, signal: null, stopped: kind === 'closed' };
 }

@@ -21,7 +21,7 @@ export type ViewerEvent =
   | { type: 'noDesktop'; display: string }
   | { type: 'certificateRefused'; reason: string }
   /** It came to nothing for a reason of its own. */
-  | { type: 'failed'; reason: string }
+  | { type: 'failed'; reason: string; hint?: string }
   /** The server hung up, or spoke something else, where its first answer was due. */
   | { type: 'linkBroken' };
 
