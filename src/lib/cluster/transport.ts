@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf, VmopError } from '../errors.ts';
+import { unlessAborted } from '../within.ts';
 import { ApiError, type ApiStatus } from './api-error.ts';
 import { certificateEnd, ConnectionError } from './connection-error.ts';
 import { Credentials, headerText, type RequestCredentials } from './credentials.ts';
@@ -97,7 +98,7 @@ export class Transport {
 
   /** For connections that others make (port-forward). Errors: `unreachable` without credentials, the signal's reason. */
   async connection(signal?: AbortSignal): Promise<ConnectionOptions> {
-    const credentials = await unlessAborted(this.#credentials.get(), signal);
+    const credentials = await this.#awaitCredentials(signal);
     let repeated = false;
     return {
       server: this.#server,
@@ -138,10 +139,16 @@ export class Transport {
     for (const agent of this.#agents.values()) agent.then((made) => made.destroy(), ignore);
   }
 
+  /** What a plug-in waits for may take long; whoever does not want to wait any more need not. */
+  async #awaitCredentials(signal: AbortSignal | undefined): Promise<RequestCredentials> {
+    const credentials = this.#credentials.get();
+    return signal ? unlessAborted(credentials, signal) : credentials;
+  }
+
   async #open(request: TransportRequest, lasting = false): Promise<Opened> {
     const { method, path, body, signal } = request;
     const { timeoutMs } = this.#options;
-    const credentials = await unlessAborted(this.#credentials.get(), signal);
+    const credentials = await this.#awaitCredentials(signal);
     const agent = await this.#agent(credentials);
     // Connections that the server has closed meanwhile are dropped in this turn.
     if (method !== 'GET') await turn();
@@ -271,21 +278,6 @@ async function finish({ head, body, done, explain }: Opened): Promise<TransportR
     throw explain(error);
   } finally {
     done();
-  }
-}
-
-/** What a plug-in waits for may take long; whoever does not want to wait any more need not. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  signal.throwIfAborted();
-  const raced = new AbortController();
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: raced.signal });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    raced.abort();
   }
 }
 

@@ -7,7 +7,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { hostInUrl, type Endpoint, type Proxy } from './address.ts';
 import { checkedCertificates, checkedSubject } from './certificates.ts';
 import { Attempts, ProxyRefusal } from './reach-error.ts';
-import { readSome } from './read-exactly.ts';
+import { readSome } from '../read-exactly.ts';
 
 /** How long one of several addresses may take before the next is tried; the last has the rest of the time. */
 const ATTEMPT_MS = 1_000;

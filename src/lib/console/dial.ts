@@ -6,7 +6,7 @@ import { sanitize, truncate } from '../text.ts';
 import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint } from './address.ts';
 import { askProxy, connectionOf, connectRequest, openSocket, tlsOver } from './dial-steps.ts';
 import { reachError, reachTarget, type ReachStep } from './reach-error.ts';
-import { unlessAborted, within } from './within.ts';
+import { unlessAborted, within } from '../within.ts';
 
 /**
  * Makes one new connection to a VM's SPICE port; every channel has its own. The signal ends the making of it; the

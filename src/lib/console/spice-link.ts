@@ -3,7 +3,7 @@
  * of its own. Only what differs from one link to the next is parsed; bytes are handed on as they came.
  */
 import type { Duplex } from 'node:stream';
-import { readExactly } from './read-exactly.ts';
+import { readExactly } from '../read-exactly.ts';
 
 const MAGIC = Buffer.from('REDQ');
 const HEADER_BYTES = 16;

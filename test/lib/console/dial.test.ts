@@ -8,7 +8,7 @@ import { connectionOf, openSocket } from '../../../src/lib/console/dial-steps.ts
 import { endpointDial, tunnelDial, type PreflightStep, type Tunnel } from '../../../src/lib/console/dial.ts';
 import { preflight } from '../../../src/lib/console/preflight.ts';
 import { Attempts } from '../../../src/lib/console/reach-error.ts';
-import { readExactly } from '../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../src/lib/read-exactly.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { startFakeServer, type FakeServer, type FakeServerOptions } from './bridge/spice-server.ts';
 import { rejectionOf } from './helpers.ts';

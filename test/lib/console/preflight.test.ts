@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Endpoint } from '../../../src/lib/console/address.ts';
 import { preflight, type Preflight } from '../../../src/lib/console/preflight.ts';
 import { reachError, ReachError, Attempts, type ReachProblem } from '../../../src/lib/console/reach-error.ts';
-import { TimeIsUp } from '../../../src/lib/console/within.ts';
+import { TimeIsUp } from '../../../src/lib/within.ts';
 import { linkMessage } from '../../../src/lib/console/spice-link.ts';
 
 const NEVER = new AbortController().signal;

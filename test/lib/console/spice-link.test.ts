@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { duplexPair } from 'node:stream';
 import { test } from 'node:test';
-import { HungUp } from '../../../src/lib/console/read-exactly.ts';
+import { HungUp } from '../../../src/lib/read-exactly.ts';
 import {
   linkMessage,
   NotSpice,

@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises';
 import { VmopError } from '../../errors.ts';
 import type { Dial } from '../dial.ts';
 import type { SpiceChannel } from '../spice-link.ts';
-import { within } from '../within.ts';
+import { within } from '../../within.ts';
 import { joinHalves } from './join.ts';
 import { linkChannel, type AskPassword } from './link.ts';
 import { LINK_MS } from './server-call.ts';

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf, VmopError } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
 import type { Dial } from '../dial.ts';
-import { readExactly } from '../read-exactly.ts';
+import { readExactly } from '../../read-exactly.ts';
 import {
   AUTH_SPICE,
   LINK_OK,
@@ -14,7 +14,7 @@ import {
   word,
   type SpiceChannel,
 } from '../spice-link.ts';
-import { unlessAborted, within } from '../within.ts';
+import { unlessAborted, within } from '../../within.ts';
 import { authenticate, callServer, LINK_MS } from './server-call.ts';
 import type { BridgeKey } from './ticket.ts';
 

@@ -2,9 +2,9 @@ import type { Duplex } from 'node:stream';
 import { messageOf, VmopError } from '../../errors.ts';
 import { sanitize, truncate } from '../../text.ts';
 import type { Dial } from '../dial.ts';
-import { HungUp, readExactly } from '../read-exactly.ts';
+import { HungUp, readExactly } from '../../read-exactly.ts';
 import { AUTH_SPICE, NotSpice, parseLinkReply, readFrame, word, type LinkReply } from '../spice-link.ts';
-import { TimeIsUp, within } from '../within.ts';
+import { TimeIsUp, within } from '../../within.ts';
 import { encryptPassword } from './ticket.ts';
 
 /** How long either side may take for each of its parts in a link. */

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { Bridge } from '../../../../src/lib/console/bridge/index.ts';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
-import { HungUp, readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { HungUp, readExactly } from '../../../../src/lib/read-exactly.ts';
 import { patience, setUp } from './setup.ts';
 import { reply, SERVER_CAPABILITIES } from './spice-server.ts';
 import { linkAsViewer, viewerMessage } from './spice-viewer.ts';

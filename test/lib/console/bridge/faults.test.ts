@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { duplexPair, type Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { endpointDial } from '../../../../src/lib/console/dial.ts';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { VmopError } from '../../../../src/lib/errors.ts';
 import { patience, setUp } from './setup.ts';
 import { linkAsViewer, viewerMessage } from './spice-viewer.ts';

@@ -6,7 +6,7 @@ import { duplexPair, PassThrough, Readable, type Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { joinHalves } from '../../../../src/lib/console/bridge/join.ts';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { patience, setUp } from './setup.ts';
 import { hearOut, talk } from './spice-server.ts';
 import { linkAsViewer } from './spice-viewer.ts';

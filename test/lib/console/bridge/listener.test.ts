@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
 import { connectionFile } from '../../../../src/lib/console/connection-file.ts';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { rejectionOf } from '../helpers.ts';
 import { patience } from './setup.ts';
 

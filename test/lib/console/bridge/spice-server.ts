@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 
 const FOREVER = new AbortController().signal;
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });

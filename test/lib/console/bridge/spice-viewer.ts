@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { encryptPassword } from '../../../../src/lib/console/bridge/ticket.ts';
-import { readExactly } from '../../../../src/lib/console/read-exactly.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
 
 /** Every wait of a test ends with an error and not with the test run. */
 export const PATIENCE_MS = 30_000;

@@ -28,6 +28,8 @@ export class TimeIsUp extends Error {}
 
 /** For what cannot be called off: it is left behind. Errors: the promise's, the signal's reason. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Left behind, it fails unheard.
+  promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
