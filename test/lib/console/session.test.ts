@@ -59,7 +59,7 @@ const listeners = (): number[] => ['exit', 'SIGINT', 'SIGTERM'].map((name) => pr
 
 test('a refused password ends the viewer, whose dialog nobody needs', async (t) => {
   const before = listeners();
-  const { viewer, options } = await setUp(t, 'server-silent');
+  const { options } = await setUp(t, 'server-silent');
   const refused = await setUp(t, script('linking', 'out x: main channel: auth failure (wrong)', 'stay'));
   const result = await superviseSession(refused.options);
   assert.deepEqual(result, {
@@ -70,8 +70,8 @@ test('a refused password ends the viewer, whose dialog nobody needs', async (t) 
   });
   await refused.viewer.gone;
   const hung = await superviseSession({ ...options, hangAfterMs: 400 });
+  // It may have been ended before it could say that it is there.
   assert.deepEqual(hung.outcome, { kind: 'viewerHung', stage: 'link' });
-  await viewer.gone;
   assert.deepEqual(listeners(), before);
 });
 
