@@ -14,9 +14,11 @@ import {
   type PolicyOptions,
 } from '../access/policies/options.ts';
 import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
+import { lockedOutRunners } from '../access/runner-accounts.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import type { Context } from '../cli/context.ts';
 import { compact } from '../cluster/parse.ts';
+import { VmopError } from '../errors.ts';
 import type { TextView, View } from '../output/render.ts';
 import { renderYaml } from '../output/yaml.ts';
 import { inParallel } from '../parallel.ts';
@@ -157,7 +159,33 @@ async function plannedSteps(context: Context, flags: ComparingFlags): Promise<Ac
   const { cluster } = context;
   const [given, stored] = await Promise.all([givenOptions(context, flags), readPolicyOptions(cluster)]);
   const options = choosePolicyOptions(given, stored, flags['replace-options']);
-  return planAccess(cluster, await wantedAccess(context, flags, options), scopeOf(context, flags));
+  const wanted = await wantedAccess(context, flags, options);
+  const steps = await planAccess(cluster, wanted, scopeOf(context, flags));
+  if (flags.policies) await requireReportingRunners(context, flags, options);
+  return steps;
+}
+
+/** Whoever runs the machines must be able to say what becomes of them. Error: `conflict`. */
+async function requireReportingRunners(
+  { cluster, namespace, terminal }: Context,
+  flags: AccessFlags,
+  options: PolicyOptions,
+): Promise<void> {
+  const { administratorVerb, exemptUsers, exemptGroups } = options;
+  const lockedOut = await lockedOutRunners(cluster, flags['all-namespaces'] ? undefined : namespace, options);
+  if (lockedOut.length > 0) {
+    const flag = lockedOut.map((user) => `--exempt-user ${user}`).join(' ');
+    throw new VmopError(
+      'conflict',
+      `the policies would keep runners from reporting on their VMs: ${lockedOut.join(', ')}`,
+      { hint: `exempt them: ${flag}` },
+    );
+  }
+  if (administratorVerb !== 'patch' && exemptUsers.length + exemptGroups.length === 0) {
+    terminal.warn(
+      `VM-Operator's own service account must be allowed to ${administratorVerb} VMs, or be exempt: --exempt-user`,
+    );
+  }
 }
 
 async function givenOptions(context: Context, flags: AccessFlags): Promise<GivenPolicyOptions> {
@@ -165,8 +193,9 @@ async function givenOptions(context: Context, flags: AccessFlags): Promise<Given
   return {
     userPrefix: flags['user-prefix'],
     groupRoles: roles,
-    exemptUsers: flags['exempt-user'],
-    exemptGroups: flags['exempt-group'],
+    // An empty one says: nobody.
+    exemptUsers: flags['exempt-user']?.filter((name) => name !== ''),
+    exemptGroups: flags['exempt-group']?.filter((name) => name !== ''),
     administratorVerb: flags['administrator-verb'],
   };
 }

@@ -98,12 +98,13 @@ export async function buildWorld(admin: Cluster): Promise<void> {
   }
 }
 
-async function buildVm(
+export async function buildVm(
   admin: Cluster,
   name: string,
   state: State,
   permissions: JsonObject[],
   assignment?: JsonObject,
+  serviceAccountName = 'default',
 ): Promise<void> {
   const running = state !== 'stopped';
   const vm = await admin.create(VMS, NAMESPACE, {
@@ -154,7 +155,7 @@ async function buildVm(
     }),
     admin.create(PODS, NAMESPACE, {
       metadata: { name, labels: labels('vm-runner'), ownerReferences: [owner] },
-      spec: { serviceAccountName: 'default', containers: [{ name, image: 'example.org/runner:1' }] },
+      spec: { serviceAccountName, containers: [{ name, image: 'example.org/runner:1' }] },
     }),
   ]);
 }

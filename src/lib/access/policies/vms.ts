@@ -10,9 +10,19 @@ import {
   matched,
   named,
   permissionVariables,
+  text,
   type Need,
 } from './cel.ts';
 import type { PolicyOptions } from './options.ts';
+
+/** A runner that may do nothing but report, on whichever VM, reports: unless users were given all VMs, too. */
+function statusForAll({ administratorVerb }: PolicyOptions): NamedExpression[] {
+  if (administratorVerb !== 'patch') return [];
+  const status = `authorizer.group(${text(GROUP)}).resource("vms").subresource("status").namespace(request.namespace)`;
+  return [
+    named('not-status-of-all', `request.subResource != "status" || !${status}.check("patch").allowed()`),
+  ];
+}
 
 /** Which fields of a VM and of its status may be changed, and from what to what. */
 export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
@@ -30,7 +40,7 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
     matchConstraints: matched([
       { apiGroups: [GROUP], apiVersions: ['*'], operations: ['UPDATE'], resources: ['vms', 'vms/status'] },
     ]),
-    matchConditions: limitedOnly(options),
+    matchConditions: [...limitedOnly(options), ...statusForAll(options)],
     variables: [
       ...permissionVariables('oldObject', options),
       ...parts('spec', '?spec'),
