@@ -1,8 +1,12 @@
+import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
+import tls from 'node:tls';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../errors.ts';
+import { HungUp } from '../read-exactly.ts';
+import { askConnect, NoHttpProxy } from './connect.ts';
 import { proxyCredentials, proxyEndpoint, ProxyError, type Proxy } from './proxy.ts';
 import { askSocks } from './socks.ts';
 
@@ -93,55 +97,46 @@ function fail(callback: Made | undefined, error: Error): void {
   callback?.(error, new net.Socket());
 }
 
-/** A connection to `host`:`port` by way of the proxy. Errors: `ProxyError`, the signal's reason. */
+/** A connection to `host`:`port` by way of the proxy. Errors: `ProxyError`. */
 async function dial(proxy: Proxy, host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+  const secure = proxy.url.protocol === 'https:';
+  const socket = openSocket(proxy, secure);
+  // What breaks shows where something is awaited.
+  socket.on('error', () => {});
   try {
-    return await (proxy.url.protocol === 'socks5:'
-      ? askSocks(proxy, host, port, signal)
-      : askConnect(proxy, host, port, signal));
+    await once(socket, secure ? 'secureConnect' : 'connect', { signal });
+    if (proxy.url.protocol === 'socks5:') await askSocks(proxy, socket, host, port, signal);
+    else await askHttp(proxy, socket, host, port, signal);
+    return socket;
   } catch (error) {
+    socket.destroy();
     if (error instanceof ProxyError) throw error;
     if (signal.aborted) throw new ProxyError(proxy, 'unreachable', 'does not answer', error);
+    if (error instanceof HungUp) throw new ProxyError(proxy, 'refused', 'hangs up', error);
     throw new ProxyError(proxy, 'unreachable', `cannot be reached: ${messageOf(error)}`, error);
   }
 }
 
-function askConnect(proxy: Proxy, host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
-  const authority = `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
-  const credentials = proxyCredentials(proxy);
-  const basic = credentials && Buffer.from(`${credentials.name}:${credentials.password}`).toString('base64');
-  const secure = proxy.url.protocol === 'https:';
-  const to = proxyEndpoint(proxy);
-  const options: https.RequestOptions = {
-    ...to,
-    method: 'CONNECT',
-    path: authority,
-    headers: { host: authority, ...(basic === undefined ? {} : { 'proxy-authorization': `Basic ${basic}` }) },
-    agent: false,
-    signal,
-    // Otherwise Node takes the name that the header names.
-    ...(secure ? { servername: net.isIP(to.host) ? '' : to.host } : {}),
-  };
-  return new Promise((resolve, reject) => {
-    const request = (secure ? https : http).request(options);
-    request.once('error', reject);
-    const refuse = (status = 0): void => {
-      request.destroy();
-      reject(refusal(proxy, status));
-    };
-    // An answer to CONNECT comes as this event whatever it is; some proxies' refusals look like any answer.
-    request.once('response', ({ statusCode }) => refuse(statusCode));
-    request.once('connect', ({ statusCode = 0 }, socket: net.Socket, head) => {
-      if (statusCode < 200 || statusCode > 299) {
-        socket.destroy();
-        refuse(statusCode);
-        return;
-      }
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    request.end();
+function openSocket(proxy: Proxy, secure: boolean): net.Socket {
+  const { host, port } = proxyEndpoint(proxy);
+  return secure
+    ? tls.connect({ host, port, servername: net.isIP(host) ? '' : host })
+    : net.connect({ host, port });
+}
+
+async function askHttp(
+  proxy: Proxy,
+  socket: net.Socket,
+  host: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const request = { host, port, credentials: proxyCredentials(proxy), version: '1.1' } as const;
+  const { made, status } = await askConnect(socket, request, signal).catch((error: unknown) => {
+    if (!(error instanceof NoHttpProxy)) throw error;
+    throw new ProxyError(proxy, 'refused', 'answers with something that is not HTTP', error);
   });
+  if (!made) throw refusal(proxy, status);
 }
 
 function refusal(proxy: Proxy, status: number): ProxyError {

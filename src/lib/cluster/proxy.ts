@@ -1,4 +1,5 @@
 import net from 'node:net';
+import type { ProxyCredentials } from './connect.ts';
 import { VmopError } from '../errors.ts';
 
 /** The proxy between here and an API server. */
@@ -73,7 +74,7 @@ export function proxyEndpoint({ url }: Proxy): { host: string; port: number } {
 }
 
 /** Name and password in the proxy's URL. */
-export function proxyCredentials({ url }: Proxy): { name: string; password: string } | undefined {
+export function proxyCredentials({ url }: Proxy): ProxyCredentials | undefined {
   if (url.username === '' && url.password === '') return undefined;
   return { name: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
 }

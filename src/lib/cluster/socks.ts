@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import net from 'node:net';
-import { proxyCredentials, proxyEndpoint, ProxyError, type Proxy } from './proxy.ts';
+import { readExactly } from '../read-exactly.ts';
+import { proxyCredentials, ProxyError, type Proxy } from './proxy.ts';
 
 const VERSION = 5;
 const WITHOUT = 0;
@@ -22,35 +22,30 @@ const REPLIES = [
 ];
 const NOT_ALLOWED = 2;
 
-/** A connection by way of a SOCKS 5 proxy, which looks up the name. Errors: `ProxyError`, what the system says. */
+/**
+ * Asks a SOCKS 5 proxy for the way to a host, whose name it looks up; what comes behind its answer stays in the socket.
+ * Errors: `ProxyError`, `HungUp`, the socket's own, the signal's reason.
+ */
 export async function askSocks(
   proxy: Proxy,
+  socket: net.Socket,
   host: string,
   port: number,
   signal: AbortSignal,
-): Promise<net.Socket> {
-  const socket = net.connect(proxyEndpoint(proxy));
-  const stop = (): void => void socket.destroy(new Error('stopped'));
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    await once(socket, 'connect', { signal });
-    await introduce(proxy, socket);
-    socket.write(Buffer.concat([Buffer.from([VERSION, CONNECT, 0]), addressOf(host), portOf(port)]));
-    await readReply(proxy, socket);
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
+): Promise<void> {
+  const read = (count: number): Promise<Buffer> => readExactly(socket, count, signal);
+  await introduce(proxy, socket, read);
+  socket.write(Buffer.concat([Buffer.from([VERSION, CONNECT, 0]), addressOf(host), portOf(port)]));
+  await readReply(proxy, read);
 }
 
-async function introduce(proxy: Proxy, socket: net.Socket): Promise<void> {
+type Read = (count: number) => Promise<Buffer>;
+
+async function introduce(proxy: Proxy, socket: net.Socket, read: Read): Promise<void> {
   const credentials = proxyCredentials(proxy);
   const methods = credentials ? [WITHOUT, WITH_PASSWORD] : [WITHOUT];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));
-  const [version, method] = await read(proxy, socket, 2);
+  const [version, method] = await read(2);
   if (version !== VERSION) throw noSocks(proxy);
   if (method === WITHOUT) return;
   if (method !== WITH_PASSWORD || !credentials)
@@ -59,7 +54,7 @@ async function introduce(proxy: Proxy, socket: net.Socket): Promise<void> {
   socket.write(
     Buffer.concat([Buffer.from([1, name.length]), name, Buffer.from([password.length]), password]),
   );
-  const [, status] = await read(proxy, socket, 2);
+  const [, status] = await read(2);
   if (status !== 0) throw new ProxyError(proxy, 'credentials', 'does not take the name and the password');
 }
 
@@ -85,8 +80,8 @@ function portOf(port: number): Buffer {
   return bytes;
 }
 
-async function readReply(proxy: Proxy, socket: net.Socket): Promise<void> {
-  const [version, code = 1, , type] = await read(proxy, socket, 4);
+async function readReply(proxy: Proxy, read: Read): Promise<void> {
+  const [version, code = 1, , type] = await read(4);
   if (version !== VERSION) throw noSocks(proxy);
   if (code === NOT_ALLOWED)
     throw new ProxyError(
@@ -100,23 +95,10 @@ async function readReply(proxy: Proxy, socket: net.Socket): Promise<void> {
       'noWay',
       `has no connection to the API server: ${REPLIES[code] ?? `error ${code}`}`,
     );
-  const length =
-    type === ADDRESS.name ? ((await read(proxy, socket, 1))[0] ?? 0) : type === ADDRESS.ipv6 ? 16 : 4;
-  await read(proxy, socket, length + 2);
+  const length = type === ADDRESS.name ? ((await read(1))[0] ?? 0) : type === ADDRESS.ipv6 ? 16 : 4;
+  await read(length + 2);
 }
 
 function noSocks(proxy: Proxy): ProxyError {
   return new ProxyError(proxy, 'refused', 'does not speak SOCKS 5');
-}
-
-/** Exactly so many bytes; what comes after them stays in the socket. */
-async function read(proxy: Proxy, socket: net.Socket, count: number): Promise<Buffer> {
-  for (;;) {
-    const bytes: unknown = socket.read(count);
-    if (bytes instanceof Buffer && bytes.length === count) return bytes;
-    if (socket.readableEnded || bytes !== null) throw new ProxyError(proxy, 'refused', 'hangs up');
-    const waiting = new AbortController();
-    const more = (event: string) => once(socket, event, { signal: waiting.signal });
-    await Promise.race([more('readable'), more('end')]).finally(() => waiting.abort());
-  }
 }

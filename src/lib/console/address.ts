@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import type { ProxyCredentials } from '../cluster/connect.ts';
 import { VmopError } from '../errors.ts';
 import { sanitize, truncate } from '../text.ts';
 
@@ -32,11 +33,11 @@ export interface LocalEndpoint {
 export const LONGEST_SOCKET_PATH = 103;
 
 /** An HTTP proxy that carries SPICE channels by CONNECT. */
-export interface Proxy {
+export interface ConsoleProxy {
   /** Without brackets. */
   host: string;
   port: number;
-  credentials?: { user: string; password: string };
+  credentials?: ProxyCredentials;
 }
 
 const LABEL = /^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$/;
@@ -102,7 +103,7 @@ const PROXY_FORM = 'a proxy is written host:port or http://user:password@host:po
  * `http://[user:password@]host:port` or `host:port`. The viewer ignores whatever else it finds and connects directly,
  * so that is refused. Errors: see `refusal`; they do not show the credentials.
  */
-export function checkedProxy(given: Given): Proxy {
+export function checkedProxy(given: Given): ConsoleProxy {
   const { scheme, auth, address = '', path } = PROXY.exec(given.value)?.groups ?? {};
   const shown = quoted(given.value.replace(/^([a-z+.-]*:\/\/)?.*@/is, '$1…@'));
   const refuse = (why: string): VmopError => refusal(given, `${shown} ${why}`, PROXY_FORM);
@@ -120,23 +121,20 @@ export function checkedProxy(given: Given): Proxy {
   };
 }
 
-function checkedCredentials(
-  auth: string,
-  refuse: (why: string) => VmopError,
-): NonNullable<Proxy['credentials']> {
-  const [user = '', ...rest] = auth.split(':');
+function checkedCredentials(auth: string, refuse: (why: string) => VmopError): ProxyCredentials {
+  const [name = '', ...rest] = auth.split(':');
   const password = rest.join(':');
-  if (user === '' || rest.length === 0) throw refuse('has credentials that are not user:password');
+  if (name === '' || rest.length === 0) throw refuse('has credentials that are not user:password');
   if (!/^[!-~]*$/.test(auth) || /[@/?#[\]\\]/.test(auth)) {
     throw refuse('has credentials with characters that the viewer cannot hand on');
   }
   if (/%[0-9a-f]{2}/i.test(auth))
     throw refuse('has %-escapes in its credentials, which the viewer sends as they are');
-  return { user, password };
+  return { name, password };
 }
 
 /** The form in which the viewer understands a proxy. */
-export function proxyUrl({ host, port, credentials }: Proxy): string {
-  const auth = credentials === undefined ? '' : `${credentials.user}:${credentials.password}@`;
+export function proxyUrl({ host, port, credentials }: ConsoleProxy): string {
+  const auth = credentials === undefined ? '' : `${credentials.name}:${credentials.password}@`;
   return `http://${auth}${hostInUrl(host)}:${port}`;
 }

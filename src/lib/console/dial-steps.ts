@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { hostInUrl, type Endpoint, type Proxy } from './address.ts';
+import { askConnect } from '../cluster/connect.ts';
+import type { ConsoleProxy, Endpoint } from './address.ts';
 import { checkedCertificates, checkedSubject } from './certificates.ts';
 import { Attempts, ProxyRefusal } from './reach-error.ts';
-import { readSome } from '../read-exactly.ts';
 
 /** How long one of several addresses may take before the next is tried; the last has the rest of the time. */
 const ATTEMPT_MS = 1_000;
@@ -67,33 +67,14 @@ function subjectProblem(raw: Buffer, wanted: string): Error | undefined {
   return subject === wanted ? undefined : new Error(`its certificate is for ${subject}, not for ${wanted}`);
 }
 
-/** Asks a proxy for the way to a host and port. */
-export function connectRequest(host: string, port: number, { credentials }: Proxy): string {
-  const target = `${hostInUrl(host)}:${port}`;
-  const lines = [`CONNECT ${target} HTTP/1.0`, `Host: ${target}`];
-  if (credentials) {
-    const pair = Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64');
-    lines.push(`Proxy-Authorization: Basic ${pair}`);
-  }
-  return `${lines.join('\r\n')}\r\n\r\n`;
-}
-
-const LONGEST_PROXY_ANSWER = 16_384;
-const END_OF_HEAD = '\r\n\r\n';
-
-/** Status and reason of the proxy's answer. Errors: `ProxyRefusal`, `HungUp`. */
-export async function askProxy(socket: Socket, request: string, signal: AbortSignal): Promise<string> {
-  socket.write(request);
-  let head = Buffer.alloc(0);
-  let end = -1;
-  while (end < 0 && head.length < LONGEST_PROXY_ANSWER) {
-    head = Buffer.concat([head, await readSome(socket, signal)]);
-    end = head.indexOf(END_OF_HEAD);
-  }
-  const status = /^HTTP\/1\.\d (\d{3}[^\r\n]*)/.exec(head.toString('latin1'))?.[1];
-  if (status === undefined || end < 0) throw new ProxyRefusal('it answers with something that is not HTTP');
-  if (!/^2\d\d\b/.test(status)) throw new ProxyRefusal(`it answers ${status}`);
-  const rest = head.subarray(end + END_OF_HEAD.length);
-  if (rest.length > 0) socket.unshift(rest);
-  return status;
+/** The way through a proxy, asked for as the viewer does; its answer. Errors: `ProxyRefusal`, `HungUp`. */
+export async function askProxy(
+  socket: Socket,
+  { host, port }: { host: string; port: number },
+  { credentials }: ConsoleProxy,
+  signal: AbortSignal,
+): Promise<string> {
+  const { made, text } = await askConnect(socket, { host, port, credentials, version: '1.0' }, signal);
+  if (!made) throw new ProxyRefusal(`it answers ${text}`);
+  return text;
 }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { sanitize, truncate } from '../text.ts';
 import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint } from './address.ts';
-import { askProxy, connectionOf, connectRequest, openSocket, tlsOver } from './dial-steps.ts';
+import { askProxy, connectionOf, openSocket, tlsOver } from './dial-steps.ts';
 import { reachError, reachTarget, type ReachStep } from './reach-error.ts';
 import { unlessAborted, within } from '../within.ts';
 
@@ -109,10 +109,9 @@ async function connected(endpoint: Endpoint, run: StepRunner, hold: Hold): Promi
     () => `${hostInUrl(socket.remoteAddress ?? '')}:${socket.remotePort}`,
   );
   if (proxy) {
-    const request = connectRequest(server.host, server.port, proxy);
     await run(
       'proxy',
-      (signal) => askProxy(socket, request, signal),
+      (signal) => askProxy(socket, server, proxy, signal),
       (status) => status,
     );
   }

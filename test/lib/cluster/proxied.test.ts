@@ -209,10 +209,10 @@ describe('what goes wrong says which proxy, where it is set, and what to do', ()
     [
       'no HTTP',
       speaking('http', 'hello\n'),
-      /cannot be reached: Parse Error/,
-      /otherwise correct HTTPS_PROXY/,
+      /answers with something that is not HTTP$/,
+      /or correct HTTPS_PROXY/,
     ],
-    ['hangs up', speaking('http', ''), /cannot be reached: socket hang up/, /otherwise correct/],
+    ['hangs up', speaking('http', ''), /hangs up$/, /or correct HTTPS_PROXY/],
     ['no SOCKS', speaking('socks5', 'HTTP/1.1 400\r\n'), /does not speak SOCKS 5$/, /or correct HTTPS_PROXY/],
     ['SOCKS that hangs up', speaking('socks5', ''), /hangs up$/, /or correct HTTPS_PROXY/],
   ];
