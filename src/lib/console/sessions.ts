@@ -24,6 +24,8 @@ export interface SessionsOptions {
   onDisconnect: DisconnectAction;
   /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
   onConnection?: ((connection: string | undefined) => void) | undefined;
+  /** Waits before the next attempt. */
+  pause?: ((ms: number, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /** The last session, and what it was shown from. */
@@ -31,6 +33,11 @@ export interface ConsoleOutcome {
   prepared: PreparedConsole;
   session: ConsoleSession;
 }
+
+/** A session that lasted so long was a success. */
+const STEADY_SECONDS = 30;
+
+const pauseFor = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal });
 
 /** How long a machine that went away may take to run again. */
 const RUNNING_AGAIN_MS = 5 * 60_000;
@@ -73,7 +80,7 @@ async function openUntilOver(
   hooks: ConsoleHooks,
   onSession: (outcome: ConsoleOutcome) => void,
 ): Promise<ConsoleOutcome> {
-  const { request, presentation, reconnect } = options;
+  const { request, presentation, reconnect, pause: wait = pauseFor } = options;
   const { signal } = request;
   let vm = first;
   let everConnected = false;
@@ -88,7 +95,8 @@ async function openUntilOver(
       onSession(outcome);
       if (session.connected) {
         everConnected = true;
-        failures = 0;
+        // One that breaks at once again and again is not opened for ever.
+        if (session.seconds >= STEADY_SECONDS) failures = 0;
       }
       const error = sessionError(session, prepared, presentation);
       const again = reconnect && everConnected && wasDropped(session.outcome);
@@ -111,7 +119,7 @@ async function openUntilOver(
     const again = `${dropped.message}; opening it again in ${pause / 1000} s (attempt ${failures})`;
     hooks.onWarning(again);
     presentation.pause?.(again);
-    await sleep(pause, undefined, { signal });
+    await wait(pause, signal);
     vm = await runningAgain(cluster, vm, request, hooks);
   }
 }

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
+import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/sessions.ts';
+import type { Presentation } from '../../../src/lib/console/show.ts';
+import type { ViewerEvent } from '../../../src/lib/console/viewer/debug-output.ts';
+import { VmopError } from '../../../src/lib/errors.ts';
+import { Situations } from '../../e2e/situations.ts';
+import { until } from '../suite.ts';
+import { consoleStage, type StagedVm } from './stage.ts';
+
+const stage = consoleStage();
+const situations = new Situations('Reconnecting');
+const UP: ViewerEvent[] = [{ type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
+const LOST: ViewerEvent = { type: 'mainClosed' };
+
+/** What a viewer reports, in one session after the other; the last one is closed by its person. */
+type Play = ViewerEvent[][];
+
+interface Run {
+  outcome: ConsoleOutcome;
+  pauses: number[];
+  told: string[];
+}
+
+interface RunOptions {
+  request?: Partial<ConsoleRequest>;
+  reconnect?: boolean;
+  /** The last session stays until this was told. */
+  until?: RegExp;
+  /** Between two sessions. */
+  meanwhile?: (attempt: number) => Promise<unknown>;
+}
+
+async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions = {}): Promise<Run> {
+  const { reconnect = true, meanwhile = async () => {}, until: awaited = /^/ } = options;
+  const cluster = stage.sandbox.clusterFor('admin');
+  const controller = new AbortController();
+  t.after(() => controller.abort());
+  const { signal } = controller;
+  const told: string[] = [];
+  const say = (text: string): void => void told.push(text);
+  const hooks: ConsoleHooks = { onStep: say, onNote: say, onWarning: say, onDetail: say };
+  const request: ConsoleRequest = {
+    me: 'admin',
+    permissions: new Set(['takeConsole']),
+    pool: undefined,
+    take: false,
+    login: undefined,
+    loginMs: 20_000,
+    overrides: {},
+    hosts: {},
+    tunnel: 'auto',
+    validitySeconds: 60,
+    confirmMs: 20_000,
+    signal,
+    afterwards: cluster,
+    ...options.request,
+  };
+  let session = 0;
+  const presentation: Presentation = {
+    name: 'the viewer',
+    understood: () => true,
+    hangAfterMs: 60_000,
+    start: async (_prepared, onEvent) => {
+      const { promise: ended, resolve } = Promise.withResolvers<{
+        code: number;
+        signal: null;
+        stopped: boolean;
+      }>();
+      const events = play[session];
+      session += 1;
+      const last = events === undefined || session === play.length;
+      setImmediate(() => {
+        for (const event of events ?? []) onEvent(event);
+        if (!last) return;
+        void until(() => told.some((line) => awaited.test(line))).then(() =>
+          resolve({ code: 0, signal: null, stopped: false }),
+        );
+      });
+      return {
+        ended,
+        output: () => [],
+        stop: async () => {
+          resolve({ code: 0, signal: null, stopped: true });
+          return ended;
+        },
+      };
+    },
+  };
+  const pauses: number[] = [];
+  const pause = async (ms: number): Promise<void> => {
+    pauses.push(ms);
+    await meanwhile(pauses.length);
+  };
+  const found = await stage.sandbox.waitFor(vm.name, () => true);
+  const onDisconnect = 'none' as const;
+  const sessions = { request, presentation, detach: false, reconnect, onDisconnect, pause };
+  try {
+    return { outcome: await runSessions(cluster, found, sessions, hooks), pauses, told };
+  } catch (error) {
+    assert.ok(error instanceof VmopError, String(error));
+    throw Object.assign(error, { pauses, told });
+  }
+}
+
+describe('sessions that are opened again', { concurrency: true }, () => {
+  test('a connection that was lost, once', async (t) => {
+    const vm = await stage.vm(t, { name: 'once' });
+    const { outcome, pauses } = await run(t, vm, [
+      [...UP, LOST],
+      [...UP, { type: 'windowClosing' }],
+    ]);
+    assert.deepEqual([outcome.session.outcome, pauses], [{ kind: 'windowClosed' }, [1000]]);
+  });
+
+  test('the pauses grow while it does not come back, and it is given up', async (t) => {
+    const vm = await stage.vm(t, { name: 'gone' });
+    const meanwhile = async (attempt: number): Promise<void> => {
+      if (attempt === 1) await vm.server.close();
+    };
+    await assert.rejects(run(t, vm, [[...UP, LOST], []], { meanwhile }), (error) => {
+      assert.ok(error instanceof VmopError && 'pauses' in error);
+      assert.deepEqual(
+        [error.code, error.pauses],
+        ['console', [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30].map((s) => s * 1000)],
+      );
+      assert.match(error.message, /^nothing accepts connections at .*; 12 attempts to come back failed$/);
+      situations.sawError('the connection breaks, and does not come back for four minutes', error, vm.name);
+      return true;
+    });
+  });
+
+  test('not one that was never there', async (t) => {
+    const vm = await stage.vm(t, { name: 'never' });
+    const { outcome, pauses } = await run(t, vm, [[{ type: 'connectFailed', reason: 'no' }], []]);
+    assert.deepEqual([outcome.session.outcome.kind, pauses], ['unreachable', []]);
+  });
+
+  test('not without being asked', async (t) => {
+    const vm = await stage.vm(t, { name: 'unasked' });
+    const { outcome, pauses } = await run(t, vm, [[...UP, LOST], []], { reconnect: false });
+    assert.deepEqual([outcome.session.outcome.kind, pauses], ['connectionLost', []]);
+  });
+
+  test('not one that somebody has taken', async (t) => {
+    const vm = await stage.vm(t, { name: 'robbed' });
+    let later: Promise<unknown> = Promise.resolve();
+    const { outcome, pauses } = await run(t, vm, [
+      [
+        ...UP,
+        // As it is played.
+        {
+          get type() {
+            later = vm.takenBy('bob', '10.0.0.9');
+            return 'mainClosed' as const;
+          },
+        },
+      ],
+      [],
+    ]);
+    await later;
+    assert.deepEqual(
+      [outcome.session.outcome, pauses],
+      [{ kind: 'takenOver', by: 'bob', from: '10.0.0.9' }, []],
+    );
+  });
+
+  test('nor while somebody else has come meanwhile', async (t) => {
+    const vm = await stage.vm(t, { name: 'occupied' });
+    await assert.rejects(
+      run(t, vm, [[...UP, LOST], []], { meanwhile: () => vm.takenBy('bob', '10.0.0.9') }),
+      (error) => {
+        assert.ok(error instanceof VmopError && error.code === 'conflict');
+        situations.sawError('somebody else has come meanwhile', error, vm.name);
+        return error.message.startsWith('bob is connected');
+      },
+    );
+  });
+
+  test('after the VM has been restarted, as soon as it runs', async (t) => {
+    const vm = await stage.vm(t, { name: 'restarted' });
+    const meanwhile = async (): Promise<void> => {
+      await stage.sandbox.patchSpec(vm.name, { vm: { state: 'Stopped' } });
+      await stage.sandbox.waitFor(vm.name, ({ status }) => status.runnerVersion === undefined);
+      setImmediate(() => void stage.sandbox.patchSpec(vm.name, { vm: { state: 'Running' } }));
+    };
+    const { outcome, told } = await run(t, vm, [[...UP, LOST], UP], { meanwhile });
+    assert.equal(outcome.session.outcome.kind, 'windowClosed');
+    const stderr = told.join('\n');
+    situations.saw(
+      'the VM is down for a while',
+      { code: 0, stderr },
+      vm.name,
+      /^waiting until .* runs again/,
+    );
+  });
+
+  test('one that breaks at once each time is given up, too', async (t) => {
+    const vm = await stage.vm(t, { name: 'flapping' });
+    const play = Array.from({ length: 30 }, () => [{ type: 'passwordRefused' } as const]);
+    const { pauses } = await run(t, vm, [[...UP, LOST], ...play.slice(0, 2), [...UP]]);
+    assert.deepEqual(pauses, [1000, 2000, 4000]);
+  });
+});
+
+describe('--login', { concurrency: true }, () => {
+  const login = { user: 'alice', first: false };
+  const annotations = { 'sandbox.vmop/agent': 'normal' };
+
+  test('nobody is logged in before the console is connected', async (t) => {
+    const vm = await stage.vm(t, { name: 'unconnected', annotations });
+    await run(t, vm, [[{ type: 'passwordRefused' }], []], { request: { login } });
+    assert.equal(vm.machine().agentInput.includes('login alice'), false);
+  });
+
+  test('the password is ended only after the log-in', async (t) => {
+    const vm = await stage.vm(t, { name: 'greeted', annotations: { 'sandbox.vmop/agent': 'slow:2500' } });
+    const { told } = await run(t, vm, [UP], { request: { login }, until: /the display password was ended/ });
+    const lines = told.filter((line) => /^alice is logged in|the display password was ended/.test(line));
+    assert.equal(lines.length, 2, told.join('\n'));
+    assert.match(lines[0] ?? '', /alice is logged in/);
+  });
+});
+
+test('docs/console.md tells these', () =>
+  situations.assertDocumented('node --test test/commands/console/sessions.test.ts'));
