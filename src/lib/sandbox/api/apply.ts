@@ -1,13 +1,13 @@
-import { asArray, asObject, asString, isObject } from '../../cluster/parse.ts';
+import { asObject, asString, isObject } from '../../cluster/parse.ts';
 import type { JsonObject } from '../../cluster/types.ts';
 import { sameJson } from './json.ts';
-import { metadataOf } from './metadata.ts';
+import { disowned, entriesOf, fieldsTree, includesPath, ownableFields, ownedBy } from './managed-fields.ts';
+import { valueAt, type Owners, type Path } from './managed-fields.ts';
 import { ApiFailure } from './status.ts';
 
 /**
  * Server-side apply, as far as a sandbox needs it: each manager owns the fields that it applied; what it no longer
- * applies goes, and what another manager applied with another value is a conflict. Lists are replaced whole, and
- * ordinary writes own nothing.
+ * applies goes, and what another one has written with another value is a conflict. Lists are replaced whole.
  */
 export interface Application {
   manager: string;
@@ -19,14 +19,8 @@ export interface Application {
 
 export interface Applied {
   object: JsonObject;
-  managedFields: JsonObject[];
+  owners: Owners;
 }
-
-/** The path of a field, as its names. */
-type Path = readonly string[];
-
-/** Names the object, so nobody owns them. */
-const UNOWNED = ['apiVersion', 'kind', 'metadata.name', 'metadata.namespace'];
 
 /** `live` is `{}` for an object that is not there yet. Throws a 409 for conflicts. */
 export function applyConfiguration(
@@ -34,16 +28,16 @@ export function applyConfiguration(
   configuration: JsonObject,
   { manager, force, now }: Application,
 ): Applied {
-  const managers = asArray(metadataOf(live)['managedFields']).map(asObject);
-  const mine = managers.find((entry) => entry['manager'] === manager);
-  const others = managers.filter((entry) => entry !== mine);
-  const fields = leavesOf(configuration).filter((path) => !UNOWNED.includes(path.join('.')));
+  const entries = knownEntries(live, now);
+  const mine = entries.find((entry) => entry['manager'] === manager && entry['operation'] === 'Apply');
+  const others = entries.filter((entry) => entry !== mine);
+  const fields = ownableFields(configuration);
   const conflicts = others.flatMap((entry) =>
     ownedBy(entry)
       .filter(
         (path) => includesPath(fields, path) && !sameJson(valueAt(live, path), valueAt(configuration, path)),
       )
-      .map((path) => ({ manager: asString(entry['manager']) ?? '', path })),
+      .map((path) => ({ entry, path })),
   );
   if (conflicts.length > 0 && !force) throw conflictFailure(conflicts);
   const lost = conflicts.map(({ path }) => path);
@@ -60,49 +54,28 @@ export function applyConfiguration(
     fieldsType: 'FieldsV1',
     fieldsV1: fieldsTree(fields),
   };
-  const unchanged = mine && sameJson(mine['fieldsV1'], entry.fieldsV1) ? mine : entry;
-  return { object: asObject(object), managedFields: [unchanged, ...disowned(others, lost)] };
+  const owners: Owners = (before, after) => [
+    mine && sameJson(mine['fieldsV1'], entry.fieldsV1) && sameJson(before, after) ? mine : entry,
+    ...disowned(others, (path) => includesPath(lost, path)),
+  ];
+  return { object: asObject(object), owners };
 }
 
-function disowned(entries: readonly JsonObject[], lost: readonly Path[]): JsonObject[] {
-  return entries
-    .map((entry) => ({ entry, left: ownedBy(entry).filter((path) => !includesPath(lost, path)) }))
-    .filter(({ left }) => left.length > 0)
-    .map(({ entry, left }) => ({ ...entry, fieldsV1: fieldsTree(left) }));
-}
-
-/** Paths of all values that are no objects with something in them. */
-function leavesOf(value: unknown, path: Path = []): Path[] {
-  const entries = isObject(value) ? Object.entries(value) : [];
-  if (entries.length === 0) return path.length === 0 ? [] : [path];
-  return entries.flatMap(([name, child]) => leavesOf(child, [...path, name]));
-}
-
-function ownedBy(entry: JsonObject | undefined): Path[] {
-  return leavesOf(entry?.['fieldsV1']).map((path) => path.map((name) => name.slice('f:'.length)));
-}
-
-function fieldsTree(paths: readonly Path[]): JsonObject {
-  const tree: JsonObject = {};
-  for (const path of paths) {
-    let node = tree;
-    for (const name of path) {
-      const child = asObject(node[`f:${name}`]);
-      node[`f:${name}`] = child;
-      node = child;
-    }
-  }
-  return tree;
-}
-
-function includesPath(paths: readonly Path[], path: Path): boolean {
-  return paths.some((other) => sameJson(other, path));
-}
-
-function valueAt(object: JsonObject, path: Path): unknown {
-  let value: unknown = object;
-  for (const name of path) value = asObject(value)[name];
-  return value;
+/** What nobody is known to have written is in conflict as well. */
+function knownEntries(live: JsonObject, now: string): JsonObject[] {
+  const entries = entriesOf(live);
+  if (entries.length > 0 || Object.keys(live).length === 0) return entries;
+  const fields = ownableFields(live).filter(([first]) => first !== 'status');
+  return [
+    {
+      manager: 'before-first-apply',
+      operation: 'Update',
+      apiVersion: live['apiVersion'],
+      time: now,
+      fieldsType: 'FieldsV1',
+      fieldsV1: fieldsTree(fields),
+    },
+  ];
 }
 
 function without(object: JsonObject, [name = '', ...rest]: Path): JsonObject {
@@ -119,13 +92,20 @@ function mergeConfiguration(live: unknown, configuration: unknown): unknown {
   return { ...live, ...Object.fromEntries(merged) };
 }
 
-function conflictFailure(conflicts: readonly { manager: string; path: Path }[]): ApiFailure {
-  const causes = conflicts.map(({ manager, path }) => ({
+function conflictFailure(conflicts: readonly { entry: JsonObject; path: Path }[]): ApiFailure {
+  const causes = conflicts.map(({ entry, path }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with "${manager}"`,
+    message: `conflict with ${writerText(entry)}`,
     field: `.${path.join('.')}`,
   }));
   const list = causes.map(({ message, field }) => `${message}: ${field}`).join('\n');
   const message = `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${list}`;
   return new ApiFailure(409, 'Conflict', message, { causes });
+}
+
+function writerText(entry: JsonObject): string {
+  const text = (field: string): string => asString(entry[field]) ?? '';
+  const subresource = text('subresource');
+  const who = `"${text('manager')}"${subresource === '' ? '' : ` with subresource "${subresource}"`}`;
+  return text('operation') === 'Update' ? `${who} using ${text('apiVersion')}` : who;
 }

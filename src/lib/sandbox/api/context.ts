@@ -31,6 +31,8 @@ export interface KindRequest {
   target: Target;
   resource: ResourceTarget;
   accept: string | undefined;
+  /** `''`: the client does not say. */
+  userAgent: string;
 }
 
 /** A whole answer; streams write theirs themselves. */

@@ -41,8 +41,8 @@ export async function dispatch(
   if (review) return answerReview(context, request, review);
   const kind = findKind(resource.group, resource.version, resource.plural);
   if (kind === undefined) throw unknownPath();
-  const accept = request.message.headers.accept;
-  const kindRequest: KindRequest = { kind, target, resource, accept };
+  const { accept, 'user-agent': userAgent = '' } = request.message.headers;
+  const kindRequest: KindRequest = { kind, target, resource, accept, userAgent };
   checkShape(kindRequest);
   if (target.verb === 'watch') {
     await serveWatch(context, kindRequest, response);

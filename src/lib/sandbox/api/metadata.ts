@@ -4,7 +4,7 @@ import type { FieldError } from './status.ts';
 import { badRequest } from './status.ts';
 
 /** Never changed by a request. */
-const SERVER_FIELDS = [
+export const SERVER_FIELDS = [
   'namespace',
   'uid',
   'creationTimestamp',

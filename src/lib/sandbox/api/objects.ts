@@ -2,6 +2,7 @@ import { asInteger, asObject, asString, isObject } from '../../cluster/parse.ts'
 import type { JsonObject } from '../../cluster/types.ts';
 import { sameJson } from './json.ts';
 import { apiVersionOf, type Kind } from './kinds.ts';
+import { entriesOf, type Owners } from './managed-fields.ts';
 import { metadataOf, metaText, serverMetadata, validateMetadata, writableMetadata } from './metadata.ts';
 import { validate, withDefaults } from './schema.ts';
 import { badRequest, conflict, invalid } from './status.ts';
@@ -19,7 +20,7 @@ export interface Creation {
   uid: string;
   /** Follows a `generateName`. */
   suffix: string;
-  managedFields?: JsonObject[] | undefined;
+  owners?: Owners | undefined;
 }
 
 /** What is stored for a body sent for creation. Throws 400 and 422. */
@@ -42,20 +43,20 @@ export function newObject(kind: Kind, body: unknown, creation: Creation): JsonOb
       uid: creation.uid,
       creationTimestamp: creation.now,
       ...(kind.hasGeneration ? { generation: 1 } : {}),
-      ...(creation.managedFields ? { managedFields: creation.managedFields } : {}),
+      ...givenEntries(object),
     },
     ...rest,
     ...(kind.hasStatus || status === undefined ? {} : { status }),
   });
-  return kind.complete ? kind.complete(created) : created;
+  const complete = kind.complete ? kind.complete(created) : created;
+  return creation.owners ? owned(complete, creation.owners({}, complete)) : complete;
 }
 
 export interface Update {
   subresource: 'status' | undefined;
   /** A PUT of a custom resource must say which version it replaces; a patch need not. */
   versionRequired?: boolean;
-  /** Who owns what now; undefined: as before. */
-  managedFields?: JsonObject[] | undefined;
+  owners: Owners;
 }
 
 /**
@@ -64,24 +65,37 @@ export interface Update {
  */
 export function changedObject(kind: Kind, existing: JsonObject, body: unknown, update: Update): JsonObject {
   const object = checkedBody(kind, body);
-  const { managedFields } = update;
   const metadata = {
     ...writableMetadata(object['metadata']),
     ...serverMetadata(existing),
-    ...(managedFields ? { managedFields } : {}),
+    ...givenEntries(object),
   };
   checkIdentity(kind, existing, object, update);
   const old = shown(kind, existing);
-  const candidate = finished(
+  const changed = finished(
     kind,
     update.subresource === 'status'
       ? withStatus(old, object['status'])
       : withStatus({ ...object, metadata }, kind.hasStatus ? old['status'] : object['status']),
   );
+  const candidate = owned(changed, update.owners(existing, changed));
   if (sameJson(candidate, existing)) return existing;
   if (!kind.hasGeneration || sameJson(wanted(candidate), wanted(existing))) return candidate;
   const generation = (asInteger(metadataOf(existing)['generation']) ?? 0) + 1;
   return { ...candidate, metadata: { ...metadataOf(candidate), generation } };
+}
+
+/** Whoever sends `managedFields` sets them, as kubectl does when it goes over to server-side apply. */
+function givenEntries(body: JsonObject): { managedFields?: JsonObject[] } {
+  const given = asObject(body['metadata'])['managedFields'];
+  if (!Array.isArray(given)) return {};
+  // One empty entry is how a patch says none.
+  return { managedFields: entriesOf(body).filter((entry) => Object.keys(entry).length > 0) };
+}
+
+function owned(object: JsonObject, managedFields: JsonObject[]): JsonObject {
+  const { managedFields: _old, ...metadata } = metadataOf(object);
+  return { ...object, metadata: { ...metadata, ...(managedFields.length > 0 ? { managedFields } : {}) } };
 }
 
 /** The part whose changes a generation counts. */

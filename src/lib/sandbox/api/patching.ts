@@ -61,12 +61,12 @@ function applyPatch(context: ApiContext, request: KindRequest, configuration: un
     if (name !== request.resource.name) {
       throw badRequest(`the name of the object (${name}) does not match the name on the URL`);
     }
-    const { managedFields } = applyConfiguration({}, configuration, application);
-    return createObject(context, request, configuration, managedFields);
+    const { owners } = applyConfiguration({}, configuration, application);
+    return createObject(context, request, configuration, owners);
   }
   const live = shown(request.kind, existing.object);
-  const { object, managedFields } = applyConfiguration(live, configuration, application);
-  return updateObject(context, request, () => object, { managedFields });
+  const { object, owners } = applyConfiguration(live, configuration, application);
+  return updateObject(context, request, () => object, { owners });
 }
 
 function applyJsonPatch(object: JsonObject, patch: unknown): unknown {

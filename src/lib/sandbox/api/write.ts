@@ -3,6 +3,7 @@ import { asArray, asObject, asString, isObject } from '../../cluster/parse.ts';
 import type { JsonObject } from '../../cluster/types.ts';
 import { subjectOf, timestamp, type Answer, type ApiContext, type KindRequest } from './context.ts';
 import { KINDS, NAMESPACES, type Kind } from './kinds.ts';
+import { ownersAfterWrite, type Owners } from './managed-fields.ts';
 import { finalizersOf, metadataOf, metaText } from './metadata.ts';
 import { changedObject, newObject, shown, type Update } from './objects.ts';
 import { findObject, listText, textOf } from './read.ts';
@@ -14,12 +15,12 @@ import type { StoredObject } from './store.ts';
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 
-/** `managedFields`: who owns what, after an apply. Throws 400, 404, 409 and 422. */
+/** `owners`: after an apply. Throws 400, 404, 409 and 422. */
 export function createObject(
   context: ApiContext,
   request: KindRequest,
   body: unknown,
-  managedFields?: JsonObject[],
+  owners: Owners = ownersOf(context, request),
 ): Answer {
   const { kind, resource } = request;
   const dryRun = isDryRun(request);
@@ -32,7 +33,7 @@ export function createObject(
     now: timestamp(context.now()),
     uid: randomUUID(),
     suffix: randomSuffix(),
-    managedFields,
+    owners,
   });
   const name = metaText(object, 'name');
   if (namespace !== undefined && !context.store.get(NAMESPACES.collection, '', namespace)) {
@@ -41,6 +42,18 @@ export function createObject(
   if (context.store.get(kind.collection, namespace ?? '', name)) throw alreadyExists(subjectOf(kind, name));
   return { status: 201, text: save(context, kind, object, dryRun) };
 }
+
+/** An ordinary write is that of the program which sends it, unless it names another manager. */
+function ownersOf(context: ApiContext, { target, resource, userAgent }: KindRequest): Owners {
+  const [program = ''] = userAgent.split('/');
+  return ownersAfterWrite({
+    manager: target.query.get('fieldManager') || program.slice(0, MAX_MANAGER_LENGTH) || 'unknown',
+    subresource: resource.subresource === 'status' ? 'status' : undefined,
+    now: timestamp(context.now()),
+  });
+}
+
+const MAX_MANAGER_LENGTH = 128;
 
 function randomSuffix(): string {
   return Array.from({ length: SUFFIX_LENGTH }, () => SUFFIX_LETTERS[randomInt(SUFFIX_LETTERS.length)]).join(
@@ -57,12 +70,13 @@ export function updateObject(
   context: ApiContext,
   request: KindRequest,
   change: (object: JsonObject) => unknown,
-  options: Omit<Update, 'subresource'> = {},
+  options: Partial<Omit<Update, 'subresource'>> = {},
 ): Answer {
   const { kind, resource } = request;
   const dryRun = isDryRun(request);
   const existing = findObject(context, request);
   const update: Update = {
+    owners: ownersOf(context, request),
     ...options,
     subresource: resource.subresource === 'status' ? 'status' : undefined,
   };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
-import { pick, type CallOptions, type Reply } from './client.ts';
-import { refused, succeeded, vm, type Fixture } from './fixture.ts';
+import { pick } from './client.ts';
+import { applier, refused, succeeded, vm, type Fixture } from './fixture.ts';
 
 const STRATEGIC = { contentType: 'application/strategic-merge-patch+json' };
 
@@ -124,12 +124,4 @@ export function patchContract(fixture: Fixture): void {
     refused(await apply(`${fixture.vms}/x`, 'one', vm('y')), 400, 'BadRequest');
     refused(await apply(`${fixture.vms}/x`, 'one', { metadata: { name: 'x' } }), 400, 'BadRequest');
   });
-}
-
-function applier({ client }: Fixture) {
-  return (path: string, manager: string, body: JsonObject): Promise<Reply> => {
-    const options: CallOptions = { body, contentType: 'application/apply-patch+yaml' };
-    const query = manager === '' ? '' : `${path.includes('?') ? '&' : '?'}fieldManager=${manager}`;
-    return client.call('PATCH', `${path}${query}`, options);
-  };
 }

@@ -4,6 +4,7 @@ import { accessContract } from './contract-access.ts';
 import { coreContract } from './contract-core.ts';
 import { historyContract } from './contract-history.ts';
 import { listContract } from './contract-lists.ts';
+import { managerContract } from './contract-managers.ts';
 import { patchContract } from './contract-patches.ts';
 import { ruleContract } from './contract-rules.ts';
 import { watchContract } from './contract-watches.ts';
@@ -27,6 +28,7 @@ export function apiContract(name: string, open: () => Promise<ApiTarget>): void 
     writeContract(fixture);
     coreContract(fixture);
     patchContract(fixture);
+    managerContract(fixture);
     listContract(fixture);
     watchContract(fixture);
     accessContract(fixture);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
-import type { Reply, TestClient } from './client.ts';
+import type { CallOptions, Reply, TestClient } from './client.ts';
 
 export const GROUP = 'vmoperator.jdrupes.org';
 
@@ -65,4 +65,13 @@ export function refused(reply: Reply, code: number, reason: string): JsonObject 
     reply.text,
   );
   return reply.json;
+}
+
+/** Server-side apply as a manager; `''`: as none. */
+export function applier({ client }: Fixture) {
+  return (path: string, manager: string, body: JsonObject): Promise<Reply> => {
+    const options: CallOptions = { body, contentType: 'application/apply-patch+yaml' };
+    const query = manager === '' ? '' : `${path.includes('?') ? '&' : '?'}fieldManager=${manager}`;
+    return client.call('PATCH', `${path}${query}`, options);
+  };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { asObject } from '../../../../src/lib/cluster/parse.ts';
 import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { applyConfiguration } from '../../../../src/lib/sandbox/api/apply.ts';
 import { jsonPatch, mergePatch, PatchError } from '../../../../src/lib/sandbox/api/patch.ts';
@@ -161,16 +162,15 @@ describe('server-side apply', () => {
       force,
       now: '2026-01-01T00:00:00Z',
     });
-    return { ...applied.object, metadata: { name: 'n', managedFields: applied.managedFields } };
+    return {
+      ...applied.object,
+      metadata: { name: 'n', managedFields: applied.owners(live, applied.object) },
+    };
   };
 
   test('notes who owns what, not what names the object', () => {
-    const { managedFields } = applyConfiguration({}, configuration({ a: { b: 1 }, list: [1] }), {
-      manager: 'one',
-      force: false,
-      now: '2026-01-01T00:00:00Z',
-    });
-    assert.deepEqual(managedFields, [
+    const { metadata } = apply({}, 'one', { a: { b: 1 }, list: [1] });
+    assert.deepEqual(asObject(metadata)['managedFields'], [
       {
         manager: 'one',
         operation: 'Apply',
