@@ -75,6 +75,7 @@ describe('the display password is nowhere but in its Secret', { skip: missing },
     assert.equal((await real.viewers()).length, 1);
     await assertNowhere(password);
     await console.shows(/the display password was ended/);
+    await real.guestIsShown();
     console.kill('SIGINT');
     const run = await console.ended();
     assert.equal(run.code, 130);
@@ -88,6 +89,7 @@ describe('the display password is nowhere but in its Secret', { skip: missing },
     await console.shows(/connected to desktop-1/);
     const { password } = await real.secret();
     await assertNowhere(password);
+    await real.guestIsShown();
     console.kill('SIGTERM');
     assertNotTold(await console.ended(), password);
     await assertNowhere(password);

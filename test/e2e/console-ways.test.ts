@@ -58,6 +58,7 @@ for (const api of await sandboxApis()) {
     }
 
     async function interrupted(console: CliProcess): Promise<void> {
+      await real.guestIsShown();
       console.kill('SIGINT');
       assert.equal((await console.ended()).code, 130);
       await real.assertOnlySandboxIsLeft();
@@ -103,7 +104,6 @@ for (const api of await sandboxApis()) {
         console.stderr(),
         /nothing accepts connections at 127\.0\.0\.77:\d+: going through the API/,
       );
-      await real.guestIsShown();
       await interrupted(console);
       const shut = await real.home.run(['console', DESKTOP, '--tunnel', 'never'], env);
       assert.equal(shut.code, 9, shut.stderr);
@@ -134,6 +134,7 @@ for (const api of await sandboxApis()) {
       await aliceIsBack();
       const killed = await connected(t, ['--on-disconnect', 'logout', '--tunnel', 'always', '-v']);
       await killed.shows(/the display password was ended/);
+      await real.guestIsShown();
       killed.kill('SIGKILL');
       assert.equal((await killed.ended()).signal, 'SIGKILL');
       await someoneIs(undefined);
@@ -145,6 +146,7 @@ for (const api of await sandboxApis()) {
     test('--on-disconnect logout leaves the desktop to whoever takes it', async (t) => {
       const first = await connected(t, ['--on-disconnect', 'logout', '-v']);
       await first.shows(/the display password was ended/);
+      await real.guestIsShown();
       const second = await connected(t, ['--as', 'bob', '--as-group', 'system:masters', '--take']);
       const taken = await first.ended();
       assert.equal(taken.code, 5, taken.stderr);
@@ -163,7 +165,6 @@ for (const api of await sandboxApis()) {
       await console.shows(/desktop-1 has stopped, and its console with it; opening it again in 1 s/);
       await console.shows(/(?:connected to desktop-1.*){2}/s);
       await allChannelsAreThere();
-      await real.guestIsShown();
       await interrupted(console);
       await real.home.succeed(['wait', DESKTOP, '--for', 'login=alice']);
     });

@@ -139,6 +139,7 @@ for (const api of await sandboxApis()) {
     ] as const) {
       test(`${signal} ends the viewer and the password`, async (t) => {
         const console = await connected(t);
+        await real.guestIsShown();
         const { password } = await real.secret();
         console.kill(signal);
         assert.equal((await console.ended()).code, code);
@@ -218,6 +219,7 @@ for (const api of await sandboxApis()) {
       await real.cluster.patch(VMS, { namespace: 'default', name: DESKTOP }, { type: 'merge', body });
       const first = await connected(t, '-v');
       await first.shows(/the display password was ended/);
+      await real.guestIsShown();
       const refused = await real.home.run(['console', DESKTOP, '--as', 'bob']);
       assert.equal(refused.code, 5, refused.stderr);
       assert.match(refused.stderr, new RegExp(`${me} is connected to desktop-1.*--take`, 's'));

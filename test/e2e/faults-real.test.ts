@@ -75,6 +75,7 @@ describe('faults with a real guest and viewer', { skip: missing }, () => {
     const began = Math.floor(Date.now() / 1000);
     const console = open(t, '--validity', '40s');
     await console.shows(/connected to desktop-1/);
+    await real.guestIsShown();
     console.kill('SIGKILL');
     assert.equal((await console.ended()).signal, 'SIGKILL');
     const expiry = Number((await real.secret()).expiry);
@@ -85,6 +86,7 @@ describe('faults with a real guest and viewer', { skip: missing }, () => {
     // What it left does not bother the next one.
     const next = open(t);
     await next.shows(/connected to desktop-1/);
+    await real.guestIsShown();
     next.kill('SIGINT');
     assert.equal((await next.ended()).code, 130);
   });

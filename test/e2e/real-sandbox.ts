@@ -124,7 +124,10 @@ export class RealSandbox {
     });
   }
 
-  /** Waits until the viewer's window shows the guest's screen as QEMU has it. */
+  /**
+   * Waits until the viewer's window shows the guest's screen as QEMU has it. To be called before a viewer is ended: the
+   * SPICE server of QEMU 7.2 crashes when a viewer goes between the link of its display and the first message on it.
+   */
   async guestIsShown(): Promise<void> {
     const window = await this.x11.window(/^desktop-1 \(1\)/);
     await eventually('the viewer shows the picture of the guest', async () => {

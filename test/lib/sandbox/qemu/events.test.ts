@@ -67,14 +67,35 @@ test('malformed events mean nothing', () => {
 });
 
 const ENDS: [MachineEnd, string, RegExp][] = [
-  [{ reason: 'guest-shutdown', asked: false, lastWords: undefined }, 'guest', /the guest powered off/],
-  [{ reason: 'guest-shutdown', asked: true, lastWords: undefined }, 'host', /powered down/],
-  [{ reason: 'host-qmp-quit', asked: true, lastWords: undefined }, 'host', /powered down/],
-  [{ reason: 'host-qmp-quit', asked: false, lastWords: undefined }, 'host', /told to quit/],
-  [{ reason: 'host-signal', asked: false, lastWords: 'terminating on signal 15' }, 'failed', /by a signal/],
-  [{ reason: 'guest-panic', asked: false, lastWords: undefined }, 'failed', /panicked/],
-  [{ reason: undefined, asked: false, lastWords: 'Bail out!' }, 'failed', /unexpectedly: Bail out!/],
-  [{ reason: undefined, asked: false, lastWords: undefined }, 'failed', /unexpectedly$/],
+  [
+    { reason: 'guest-shutdown', asked: false, signal: undefined, lastWords: undefined },
+    'guest',
+    /the guest powered off/,
+  ],
+  [
+    { reason: 'guest-shutdown', asked: true, signal: undefined, lastWords: undefined },
+    'host',
+    /powered down/,
+  ],
+  [{ reason: 'host-qmp-quit', asked: true, signal: undefined, lastWords: undefined }, 'host', /powered down/],
+  [
+    { reason: 'host-qmp-quit', asked: false, signal: undefined, lastWords: undefined },
+    'host',
+    /told to quit/,
+  ],
+  [
+    { reason: 'host-signal', asked: false, signal: undefined, lastWords: 'terminating on signal 15' },
+    'failed',
+    /by a signal/,
+  ],
+  [{ reason: 'guest-panic', asked: false, signal: undefined, lastWords: undefined }, 'failed', /panicked/],
+  [
+    { reason: undefined, asked: false, signal: undefined, lastWords: 'Bail out!' },
+    'failed',
+    /unexpectedly: Bail out!/,
+  ],
+  [{ reason: undefined, asked: false, signal: undefined, lastWords: undefined }, 'failed', /unexpectedly$/],
+  [{ reason: undefined, asked: false, signal: 'SIGSEGV', lastWords: undefined }, 'failed', /by SIGSEGV$/],
 ];
 
 test('why a machine ended', () => {

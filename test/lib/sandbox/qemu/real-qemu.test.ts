@@ -139,7 +139,11 @@ test('a QEMU that dies is told as failed', async (t) => {
   assert.ok(qemu);
   const exited = log.next('exited', ({ type }) => type === 'exited');
   process.kill(qemu.pid, 'SIGKILL');
-  assert.deepEqual(await exited, { type: 'exited', cause: 'failed', message: 'QEMU ended unexpectedly' });
+  assert.deepEqual(await exited, {
+    type: 'exited',
+    cause: 'failed',
+    message: 'QEMU ended unexpectedly by SIGKILL',
+  });
   await assert.rejects(machine.powerDown(), /QEMU is gone/);
   assert.deepEqual(await left(directory), LOGS);
 });

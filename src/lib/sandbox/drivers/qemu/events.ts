@@ -60,12 +60,14 @@ export interface MachineEnd {
   reason: string | undefined;
   /** `powerDown` or `kill` was asked for. */
   asked: boolean;
+  /** What has ended the process, as far as known. */
+  signal: NodeJS.Signals | undefined;
   /** The last line that QEMU printed. */
   lastWords: string | undefined;
 }
 
 /** Why a machine ended. */
-export function exitOf({ reason, asked, lastWords }: MachineEnd): { cause: ExitCause; message: string } {
+export function exitOf({ reason, asked, signal, lastWords }: MachineEnd): { cause: ExitCause; message: string } {
   if (asked) return { cause: 'host', message: 'the machine was powered down' };
   if (reason === 'guest-shutdown') return { cause: 'guest', message: 'the guest powered off' };
   if (reason === 'host-qmp-quit' || reason === 'host-ui')
@@ -75,6 +77,6 @@ export function exitOf({ reason, asked, lastWords }: MachineEnd): { cause: ExitC
       ? 'the guest panicked'
       : reason === 'host-signal'
         ? 'QEMU was ended by a signal'
-        : `QEMU ended unexpectedly${lastWords === undefined ? '' : `: ${lastWords}`}`;
+        : `QEMU ended unexpectedly${signal === undefined ? '' : ` by ${signal}`}${lastWords === undefined ? '' : `: ${lastWords}`}`;
   return { cause: 'failed', message };
 }

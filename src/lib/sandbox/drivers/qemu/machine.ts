@@ -249,6 +249,7 @@ export class QemuMachine implements Machine {
       ...exitOf({
         reason: this.#shutdownReason,
         asked: this.#killed || this.#powerDownAsked,
+        signal: process.endedBy(),
         lastWords: lastWords(log),
       }),
     });

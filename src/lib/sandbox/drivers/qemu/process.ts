@@ -11,6 +11,8 @@ export interface QemuProcess {
   pid: number;
   /** Whether it still runs. Never true for another process that got its number. */
   isRunning(): Promise<boolean>;
+  /** What has ended it; undefined: no signal, or nobody knows, as somebody else started it. */
+  endedBy(): NodeJS.Signals | undefined;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function startQemu(program: string, args: string[], files: MachineF
     return {
       pid: child.pid ?? 0,
       isRunning: () => Promise.resolve(child.exitCode === null && child.signalCode === null),
+      endedBy: () => child.signalCode ?? undefined,
     };
   } finally {
     await log.close();
@@ -44,7 +47,7 @@ export async function findRunningQemu(files: MachineFiles): Promise<QemuProcess 
   const pid = Number(await fs.readFile(files.pid, 'utf8').catch(() => ''));
   if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
   const isRunning = async (): Promise<boolean> => names(await commandLine(pid), files.pid);
-  return (await isRunning()) ? { pid, isRunning } : undefined;
+  return (await isRunning()) ? { pid, isRunning, endedBy: () => undefined } : undefined;
 }
 
 /** Whether a command line is that of a QEMU with this pid file: a process number alone proves nothing. */
