@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { asArray, asObject, parseJson } from '../../src/lib/cluster/parse.ts';
 import type { JsonObject } from '../../src/lib/cluster/types.ts';
+import { startFakeSpice, type FakeSpice } from '../e2e/fake-spice.ts';
 import { assertGolden } from './golden.ts';
 import { commandSuite } from './suite.ts';
 
@@ -38,11 +39,22 @@ const suite = commandSuite(
     sandbox.driver.machine('rich')?.connectConsole('10.0.0.7');
     await sandbox.waitFor('rich', ({ status }) => status.consoleClient !== undefined);
     await sandbox.waitFor('held', ({ status }) => status.runnerVersion !== undefined);
+    spice = await startFakeSpice('accepts');
   },
 );
+let spice: FakeSpice | undefined;
+after(async () => await spice?.close());
+/** Stands for the way to a display that answers. */
+const DISPLAY = 'DISPLAY';
 
 /** Lines that together show every field that a command's JSON can have. */
 const LINES: Record<string, string[]> = {
+  console: [
+    `console rich --file console.vv --take ${DISPLAY}`,
+    `console --check rich ${DISPLAY}`,
+    'console --check rich --host 127.0.0.1 --port 1 --proxy none --tunnel never',
+    `console --check rich held ${DISPLAY}`,
+  ],
   'can-i': ['can-i start rich', 'can-i --list rich'],
   list: ['list'],
   login: ['login rich -u alice', 'login rich nope -u alice'],
@@ -84,7 +96,10 @@ function fieldsOf(value: unknown, prefix: string, fields: Set<string>): Set<stri
 async function fieldsOfLines(lines: readonly string[]): Promise<string[]> {
   const fields = new Set<string>();
   for (const line of lines) {
-    const { stdout } = await suite.run(`${line} --json`, { input: 'chosen\n' });
+    const display = `--host 127.0.0.1 --port ${spice?.port} --proxy none`;
+    const folder = suite.sandbox.folder;
+    const whole = line.replace(DISPLAY, display).replace('console.vv', `${folder}/console.vv`);
+    const { stdout } = await suite.run(`${whole} --json`, { input: 'chosen\n' });
     fieldsOf(parseJson(stdout), '', fields);
   }
   return [...fields].sort();
@@ -143,12 +158,11 @@ test('fields of JSON results and errors', async () => {
   assertGolden('contract-json.json', `${JSON.stringify(fields, undefined, 2)}\n`, []);
 });
 
-// The console needs a viewer, the sandbox a process of its own, access the RBAC of a real API server: their tests are
-// elsewhere.
+// The sandbox is a process of its own, access the RBAC of a real API server: their tests are elsewhere.
 test('every other command is asked for its result here', async () => {
   const ids = (await listedCommands()).map(([id]) => id);
   assert.deepEqual(
-    ids.filter((id) => !(id in LINES) && id !== 'console' && !/^(?:access|sandbox):/.test(id)),
+    ids.filter((id) => !(id in LINES) && !/^(?:access|sandbox):/.test(id)),
     [],
   );
 });
