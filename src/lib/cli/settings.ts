@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { devNull } from 'node:os';
 import path from 'node:path';
 import { isObject } from '../cluster/parse.ts';
 import {
@@ -105,6 +106,11 @@ export async function loadSettings(
 
 function readText(file: string): string {
   try {
+    const kind = statSync(file);
+    if (kind.isDirectory()) throw new Error('it is a folder');
+    // Some never end. /dev/null is how one says that there shall be none.
+    if ((kind.isCharacterDevice() || kind.isBlockDevice()) && file !== devNull)
+      throw new Error('it is a device');
     return readFileSync(file, 'utf8');
   } catch (error) {
     throw new VmopError('usage', `the configuration ${file} cannot be read: ${messageOf(error)}`, {

@@ -1,3 +1,4 @@
+import { AlreadyTold } from '../cli/report.ts';
 import { VmopError } from '../errors.ts';
 import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
@@ -47,7 +48,7 @@ function guestText({ guest }: NonNullable<SandboxInfo['driver']>): string {
   return guest.description;
 }
 
-export const SANDBOX_VIEW: TextView<SandboxInfo> = { text: sandboxText, name: (info) => info.context };
+const SANDBOX_VIEW: TextView<SandboxInfo> = { text: sandboxText, name: (info) => info.context };
 
 const STOPPED_VIEW: TextView<StoppedSandbox> = { text: stoppedText, name: (stopped) => stopped.folder };
 
@@ -79,6 +80,14 @@ export async function runSandboxStart(context: Context, choice: SandboxChoice): 
   } finally {
     progress.done();
   }
+}
+
+/** `vmop sandbox status`. Errors: `unreachable`, told already, for a sandbox that was killed or does not answer. */
+export async function runSandboxStatus(context: Context): Promise<void> {
+  const { sandboxStatus } = await import('../sandbox/index.ts');
+  const info = await sandboxStatus(context.runtime.env);
+  await context.print(info, SANDBOX_VIEW);
+  if (info.problem !== undefined) throw new AlreadyTold('unreachable', info.problem);
 }
 
 /** `vmop sandbox stop`. */

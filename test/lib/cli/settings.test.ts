@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { devNull } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { loadSettings, parseSettings } from '../../../src/lib/cli/settings.ts';
@@ -180,7 +181,12 @@ describe('where the file is', () => {
     const home = await temporaryFolder(t);
     const error = await rejectionOf(loadSettings({ env: { VMOP_CONFIG: home }, platform: 'linux' }, 'x'));
     assert.ok(error instanceof VmopError && error.code === 'usage');
-    assert.match(error.message, /cannot be read/);
+    assert.match(error.message, /cannot be read: it is a folder$/);
+    assert.match(
+      String(await rejectionOf(loadSettings({ env: { VMOP_CONFIG: '/dev/zero' }, platform: 'linux' }, 'x'))),
+      /\/dev\/zero cannot be read: it is a device/,
+    );
+    assert.deepEqual(await loadSettings({ env: { VMOP_CONFIG: devNull }, platform: 'linux' }, 'x'), {});
     const file = path.join(home, 'closed.yaml');
     await writeFile(file, '');
     await chmod(file, 0);
