@@ -1,15 +1,14 @@
 import type { Duplex } from 'node:stream';
 import { VmopError } from '../errors.ts';
 import { parseAccessRules } from './access-rules.ts';
-import { ApiError, parseStatus } from './api-error.ts';
+import { untilAnswered, type Answer } from './attempts.ts';
 import type { PluginTerminal } from './exec-plugin.ts';
+import type { Impersonated } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
 import { apiVersionOf, collectionPath, objectPath, type Query } from './paths.ts';
 import { namedListing } from './named-listing.ts';
 import { listPages } from './pages.ts';
-import { pause, retryPause } from './retry.ts';
-import { ConnectionError } from './connection-error.ts';
 import { Transport, type TransportRequest, type TransportResponse } from './transport.ts';
 import type {
   AccessAttributes,
@@ -32,19 +31,18 @@ import type {
   WriteOptions,
 } from './types.ts';
 import { followWatch } from './watch.ts';
+import { patchBody, patchQuery, writeQuery } from './write-request.ts';
 
 export interface ClusterOptions {
   userAgent: string;
   /** How long one call may take; 0: as long as it likes, as kubectl's `--request-timeout=0`. */
   timeoutMs: number;
-  impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+  impersonate?: Impersonated | undefined;
   /** Absent: log-in plug-ins meet nobody. */
   plugin?: PluginTerminal | undefined;
   /** Ends every call and every watch when it aborts. */
   signal?: AbortSignal | undefined;
 }
-
-type Answer = TransportResponse & { text: string };
 
 /** The cluster of a kubeconfig. No connection is made before the first call. */
 export function openCluster(kubeconfig: Kubeconfig, options: ClusterOptions): Cluster {
@@ -111,8 +109,7 @@ class HttpCluster implements Cluster {
     patch: Patch,
     options: WriteOptions = {},
   ): Promise<T> {
-    const applied = patch.type === 'apply' ? { fieldManager: patch.fieldManager, force: patch.force } : {};
-    const path = objectPath(resource, ref, options.subresource, { ...writeQuery(options), ...applied });
+    const path = objectPath(resource, ref, options.subresource, patchQuery(patch, options));
     const { contentType, body } = patchBody(resource, patch);
     const answer = await this.#send({ method: 'PATCH', path, body, contentType, signal: options.signal });
     return this.#parse(resource, answer);
@@ -264,43 +261,13 @@ class HttpCluster implements Cluster {
     return (await this.#attempt(() => this.#transport.stream(request), false, request.signal)).body;
   }
 
-  /** Makes attempts until one is answered with success, the answer is final, or attempts run out. */
-  async #attempt<A extends Answer>(
+  #attempt<A extends Answer>(
     attempt: () => Promise<A>,
     write: boolean,
     signal: AbortSignal | undefined,
   ): Promise<A> {
-    let reauthenticated = false;
-    for (let made = 1; ; made++) {
-      let wait: number | undefined;
-      try {
-        const answer = await attempt();
-        this.#noteClock(answer);
-        if (answer.status < 300) return answer;
-        const status = parseStatus(answer.status, answer.headers['retry-after'], answer.text);
-        const error =
-          answer.status === 401 ? this.#transport.unauthorized(answer, status) : new ApiError(status);
-        if (answer.status === 401 && !reauthenticated) {
-          // A token that ran out since it was read: ask for a new one, once.
-          reauthenticated = true;
-          await this.#transport.refused(answer);
-          wait = 0;
-        } else {
-          wait = retryPause(
-            { status: answer.status, retryAfterSeconds: error.status.retryAfterSeconds },
-            made,
-            write,
-          );
-        }
-        if (wait === undefined) throw error;
-      } catch (error) {
-        if (!(error instanceof ConnectionError)) throw error;
-        wait = retryPause(error, made, write);
-        if (wait === undefined) throw write ? unknownFate(error) : error;
-      }
-      await pause(wait, signal);
-      signal?.throwIfAborted();
-    }
+    const onAnswer = (answer: A): void => this.#noteClock(answer);
+    return untilAnswered(this.#transport, { attempt, write, signal, onAnswer });
   }
 
   #noteClock({ headers, at }: TransportResponse): void {
@@ -310,15 +277,6 @@ class HttpCluster implements Cluster {
   }
 }
 
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
-
-/** The error of a write, which says that it may have reached the server where it may have. */
-function unknownFate(error: ConnectionError): VmopError {
-  if (!BROKEN.has(error.systemCode)) return error;
-  const hint = 'the change may have been made all the same: look before you try again';
-  return new VmopError(error.code, error.message, { hint, cause: error });
-}
-
 /** Aborts with whichever comes first. */
 function either(first: AbortSignal, second: AbortSignal | undefined): AbortSignal {
   return second === undefined ? first : AbortSignal.any([first, second]);
@@ -326,22 +284,4 @@ function either(first: AbortSignal, second: AbortSignal | undefined): AbortSigna
 
 function selectionQuery({ labelSelector, fieldSelector }: Selection): Query {
   return { labelSelector, fieldSelector };
-}
-
-function patchBody(resource: Resource<unknown>, patch: Patch): { contentType: string; body: string } {
-  switch (patch.type) {
-    case 'merge':
-      return { contentType: 'application/merge-patch+json', body: JSON.stringify(patch.body) };
-    case 'json':
-      return { contentType: 'application/json-patch+json', body: JSON.stringify(patch.operations) };
-    default: {
-      // JSON is YAML.
-      const object = { apiVersion: apiVersionOf(resource), kind: resource.kind, ...patch.object };
-      return { contentType: 'application/apply-patch+yaml', body: JSON.stringify(object) };
-    }
-  }
-}
-
-function writeQuery({ dryRun }: WriteOptions): Query {
-  return { dryRun: dryRun === true ? 'All' : undefined, fieldManager: 'vmop' };
 }

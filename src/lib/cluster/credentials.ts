@@ -3,6 +3,7 @@ import type https from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, VmopError } from '../errors.ts';
 import type { ExecCredential, PluginTerminal } from './exec-plugin.ts';
+import { headerText, userImpersonation } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import type { OidcTokens } from './oidc.ts';
 import { asObject, asString } from './parse.ts';
@@ -89,7 +90,7 @@ export class Credentials {
       if (own.token) headers.set('Authorization', `Bearer ${own.token}`);
       return {
         tls: { ca, cert, key, rejectUnauthorized, servername, ...own.certificate },
-        headers: { ...Object.fromEntries(headers), ...impersonationHeaders(impersonated) },
+        headers: { ...Object.fromEntries(headers), ...userImpersonation(impersonated) },
       };
     } catch (error) {
       throw this.#explain(error);
@@ -178,27 +179,4 @@ function plainConfig({ config }: Kubeconfig): KubeConfig {
     })),
   });
   return plain;
-}
-
-function impersonationHeaders({
-  groups,
-  uid,
-  extra,
-}: Omit<Awaited<ReturnType<Kubeconfig['userExtras']>>, 'tokenFile'>): RequestCredentials['headers'] {
-  return {
-    ...(groups.length > 0 ? { 'Impersonate-Group': groups.map(headerText) } : {}),
-    ...(uid === undefined ? {} : { 'Impersonate-Uid': headerText(uid) }),
-    ...Object.fromEntries(
-      Object.entries(extra).map(([key, values]) => [
-        // A key may have a slash, a header's name may not.
-        `Impersonate-Extra-${encodeURIComponent(key.toLowerCase())}`,
-        values.map(headerText),
-      ]),
-    ),
-  };
-}
-
-/** Node takes headers as Latin-1; Kubernetes reads UTF-8. */
-export function headerText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
 }

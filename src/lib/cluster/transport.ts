@@ -4,9 +4,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf, VmopError } from '../errors.ts';
 import { unlessAborted } from '../within.ts';
 import { ApiError, type ApiStatus } from './api-error.ts';
+import { Agents } from './agents.ts';
 import { certificateEnd, ConnectionError } from './connection-error.ts';
-import { Credentials, headerText, type RequestCredentials } from './credentials.ts';
+import { Credentials, type RequestCredentials } from './credentials.ts';
 import type { PluginTerminal } from './exec-plugin.ts';
+import { flagsImpersonation, type Impersonated } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 
 export interface TransportOptions {
@@ -14,7 +16,7 @@ export interface TransportOptions {
   userAgent: string;
   /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). 0: any. */
   timeoutMs: number;
-  impersonate?: { user?: string | undefined; groups?: string[] | undefined } | undefined;
+  impersonate?: Impersonated | undefined;
   plugin?: PluginTerminal | undefined;
 }
 
@@ -60,23 +62,15 @@ interface Opened {
   explain: (error: unknown) => unknown;
 }
 
-/**
- * Idle connections are closed after this, before any server does: a write that met such an end could not be repeated,
- * because nobody could tell whether it was carried out.
- */
-const IDLE_MS = 4000;
-
-const OWN_AGENT = { keepAlive: true, timeout: IDLE_MS, maxSockets: 64 };
-
 /** HTTPS requests to one API server with the credentials of one kubeconfig user. */
 export class Transport {
   readonly #options: TransportOptions;
   readonly #credentials: Credentials;
-  /** By the certificates that their connections are made with. */
-  readonly #agents = new Map<string, Promise<http.Agent>>();
+  readonly #agents: Agents;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    this.#agents = new Agents(options.kubeconfig);
     this.#credentials = new Credentials(options.kubeconfig, options.plugin);
   }
 
@@ -102,7 +96,7 @@ export class Transport {
     let repeated = false;
     return {
       server: this.#server,
-      agent: await this.#agent(credentials),
+      agent: await this.#agents.with(credentials.tls),
       headers: this.#headers(credentials),
       refused: async () => {
         if (repeated) return false;
@@ -136,7 +130,7 @@ export class Transport {
 
   close(): void {
     this.#credentials.close();
-    for (const agent of this.#agents.values()) agent.then((made) => made.destroy(), ignore);
+    this.#agents.close();
   }
 
   /** What a plug-in waits for may take long; whoever does not want to wait any more need not. */
@@ -149,7 +143,7 @@ export class Transport {
     const { method, path, body, signal } = request;
     const { timeoutMs } = this.#options;
     const credentials = await this.#awaitCredentials(signal);
-    const agent = await this.#agent(credentials);
+    const agent = await this.#agents.with(credentials.tls);
     // Connections that the server has closed meanwhile are dropped in this turn.
     if (method !== 'GET') await turn();
     const started = Date.now();
@@ -224,17 +218,8 @@ export class Transport {
     return {
       'user-agent': this.#options.userAgent,
       ...headers,
-      ...impersonation(this.#options.impersonate),
+      ...flagsImpersonation(this.#options.impersonate),
     };
-  }
-
-  #agent({ tls }: RequestCredentials): Promise<http.Agent> {
-    const key = [tls.ca, tls.cert].map(String).join();
-    const known = this.#agents.get(key);
-    if (known) return known;
-    const made = makeAgent(this.#options.kubeconfig, tls);
-    this.#agents.set(key, made);
-    return made;
   }
 
   get #server(): string {
@@ -279,25 +264,4 @@ async function finish({ head, body, done, explain }: Opened): Promise<TransportR
   } finally {
     done();
   }
-}
-
-/** Groups alone are sent, too: the server refuses them, where leaving them out would act with all rights. */
-function impersonation({
-  user,
-  groups = [],
-}: NonNullable<TransportOptions['impersonate']> = {}): http.OutgoingHttpHeaders {
-  return {
-    ...(user === undefined ? {} : { 'Impersonate-User': headerText(user) }),
-    ...(groups.length === 0 ? {} : { 'Impersonate-Group': groups.map(headerText) }),
-  };
-}
-
-function ignore(): void {}
-
-async function makeAgent({ info, proxy }: Kubeconfig, tls: RequestCredentials['tls']): Promise<http.Agent> {
-  const options = { ...OWN_AGENT, ...tls };
-  const secure = info.server.startsWith('https:');
-  if (!proxy) return secure ? new https.Agent(options) : new http.Agent(OWN_AGENT);
-  const { HttpProxyAgent, HttpsProxyAgent } = await import('./proxy-agent.ts');
-  return secure ? new HttpsProxyAgent(proxy, options) : new HttpProxyAgent(proxy, OWN_AGENT);
 }
