@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
-import { messageOf, type VmopError } from '../errors.ts';
+import type { VmopError } from '../errors.ts';
 import { logIn } from '../vm/login.ts';
 import type { ConsoleRequest } from './request.ts';
 import { VMS } from '../vm/parse.ts';
 import { setPowerState } from '../vm/power.ts';
 import { missingPermission } from '../vm/permissions.ts';
-import { parseRbacRefusal } from '../vm/refusal.ts';
+import { briefMessage } from '../vm/refusal.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { refOf } from '../vm/write.ts';
 import type { DisconnectAction } from '../console-choices.ts';
@@ -73,10 +73,7 @@ export async function dealWithDesktop(
       `${current.spec.loggedInUser} was logged out on ${vm.name}, as its console is closed`,
     );
   } catch (error) {
-    const rbac = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
-    const reason = rbac
-      ? `the API server does not let ${rbac.user} ${rbac.verb} ${rbac.resource}`
-      : messageOf(error);
+    const reason = briefMessage(error);
     return report(false, `${vm.name}: ${action} failed after its console was closed: ${reason}`);
   }
 }

@@ -25,7 +25,11 @@ export function sessionError(
     case 'passwordRefused':
       return error('console', `the display of ${vm.name} refused the password`, refusedHint(prepared));
     case 'unreachable':
-      return error('console', `${name} does not reach ${vm.name} at ${where}: ${outcome.reason}`);
+      return error(
+        'console',
+        `${name} does not reach ${vm.name} at ${where}: ${outcome.reason}`,
+        `vmop console --check ${vmArgument(vm)} calls its display without a viewer`,
+      );
     case 'takenOver': {
       const { by = 'somebody', from, own } = outcome;
       const origin = from === undefined ? '' : ` from ${from}`;

@@ -1,9 +1,8 @@
 import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
-import { messageOf } from '../errors.ts';
 import { logIn, loginObstacle } from '../vm/login.ts';
 import { VMS } from '../vm/parse.ts';
-import { explainRefusal } from '../vm/refusal.ts';
+import { briefMessage } from '../vm/refusal.ts';
 import { consoleUse } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { refOf } from '../vm/write.ts';
@@ -80,7 +79,7 @@ export async function logInOnGuest(
 async function recordConsoleUser(
   cluster: Cluster,
   vm: Vm,
-  { me, pool }: ConsoleRequest,
+  { me }: ConsoleRequest,
   hooks: ConsoleHooks,
 ): Promise<void> {
   if (vm.status.consoleUser === me) return;
@@ -89,7 +88,6 @@ async function recordConsoleUser(
     await cluster.patch(VMS, refOf(vm), { type: 'merge', body }, { subresource: 'status' });
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
-    const why = explainRefusal(error, { vm, pool, user: me, permissions: ['accessConsole'] });
-    hooks.onWarning(`others will not see that the console of ${vm.name} is yours: ${messageOf(why)}`);
+    hooks.onWarning(`others will not see that the console of ${vm.name} is yours: ${briefMessage(error)}`);
   }
 }

@@ -2,6 +2,7 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import type { Vm } from '../vm/types.ts';
+import { briefMessage } from '../vm/refusal.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { Endpoint } from './address.ts';
 import { endpointDial, tunnelDial, type Dial, type PreflightStep, type Tunnel } from './dial.ts';
@@ -98,7 +99,7 @@ function withoutPod(vm: Vm, error: VmopError): VmopError {
 }
 
 function neither(direct: VmopError, tunnel: VmopError): VmopError {
-  const hint = `the way through the API server fails, too: ${tunnel.message}`;
+  const hint = `the way through the API server fails, too: ${briefMessage(tunnel)}`;
   return new VmopError(direct.code, direct.message, { hint, cause: direct, vm: direct.vm });
 }
 

@@ -153,7 +153,11 @@ function afterEvent(state: SessionState, event: ViewerEvent, at: number): Sessio
         ...(event.hint === undefined ? {} : { hint: event.hint }),
       });
     case 'unsupported':
-      return end({ kind: 'viewerFailed', reason: `it cannot show ${event.kind} consoles` });
+      return end({
+        kind: 'viewerFailed',
+        reason: `it cannot show ${event.kind} consoles`,
+        hint: 'it was built without: another may be named with --viewer, and --web needs none',
+      });
     case 'fileRejected':
       return end({
         kind: 'viewerFailed',

@@ -1,5 +1,5 @@
-import { ApiError } from '../cluster/api-error.ts';
-import { VmopError } from '../errors.ts';
+import { ApiError, isStatus } from '../cluster/api-error.ts';
+import { messageOf, VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
 import { ADMINISTRATE, parseAccessDenial, type AccessDenial } from './access-denial.ts';
 import { missingPermission, onlyForAdministrators } from './permissions.ts';
@@ -31,6 +31,18 @@ export function parseRbacRefusal(message: string): RbacRefusal | undefined {
     ...(name === undefined ? {} : { name }),
     ...(namespace === undefined ? {} : { namespace }),
   };
+}
+
+/** RBAC's refusal in short: `the API server does not let alice patch vms "desk"`. Sanitized. */
+function rbacSentence({ user, verb, resource, name }: RbacRefusal): string {
+  const what = name === undefined ? resource : `${resource} "${name}"`;
+  return sanitize(`the API server does not let ${user} ${verb} ${what}`);
+}
+
+/** An error's message, in short where it is RBAC's refusal: for sentences that go on. */
+export function briefMessage(error: unknown): string {
+  const refusal = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
+  return refusal ? rbacSentence(refusal) : messageOf(error);
 }
 
 /** Who wanted what of which VM. */
@@ -66,18 +78,13 @@ function deniedByPolicy(
     : missingPermission(vm, pool, user, permission, cause);
 }
 
-function deniedByRbac(
-  { user, verb, resource, name }: RbacRefusal,
-  { vm, permissions }: RefusedAction,
-  cause: ApiError,
-): VmopError {
-  const what = name === undefined ? resource : `${resource} "${name}"`;
-  const whose = name === vm.name ? '' : `${vm.name}: `;
+function deniedByRbac(refusal: RbacRefusal, { vm, permissions }: RefusedAction, cause: ApiError): VmopError {
+  const whose = refusal.name === vm.name ? '' : `${vm.name}: `;
   const hint =
     permissions.length === 0
       ? `an administrator of namespace ${vm.namespace} can allow it in a Role`
       : `no Role allows what ${permissions.join(' and ')} on ${vm.name} takes; ` +
         `an administrator of namespace ${vm.namespace} can change that: vmop access apply`;
-  const message = sanitize(`${whose}the API server does not let ${user} ${verb} ${what}`);
+  const message = `${whose}${rbacSentence(refusal)}`;
   return new VmopError('forbidden', message, { hint, vm: vm.name, cause });
 }

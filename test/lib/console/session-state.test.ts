@@ -199,7 +199,11 @@ const CASES: Case[] = [
   [
     'this build shows no SPICE',
     [[200, 'unsupported']],
-    { kind: 'viewerFailed', reason: 'it cannot show spice consoles' },
+    {
+      kind: 'viewerFailed',
+      reason: 'it cannot show spice consoles',
+      hint: 'it was built without: another may be named with --viewer, and --web needs none',
+    },
   ],
   [
     'the file is not understood',
