@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { duplexPair, PassThrough, Readable, type Duplex } from 'node:stream';
+import { Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
 import { joinHalves } from '../../../../src/lib/console/bridge/join.ts';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
@@ -190,4 +190,36 @@ test('what the server says can be changed on its way', async () => {
   viewer.resume();
   server.resume();
   assert.equal(await joined, 'server');
+});
+
+test('what the server says in one turn reaches the viewer at once', async () => {
+  const written: number[] = [];
+  const viewer = new Duplex({
+    read() {},
+    writev(chunks, done) {
+      written.push(chunks.length);
+      done();
+    },
+  });
+  const [server, serversEnd] = duplexPair();
+  const joined = joinHalves(viewer, serversEnd);
+  for (const piece of ['a', 'b', 'c']) serversEnd.push(piece);
+  serversEnd.push(null);
+  viewer.push(null);
+  server.resume();
+  await joined;
+  assert.deepEqual(written, [3]);
+});
+
+test('a server that takes no notice of the viewer’s end is left', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const [viewer, viewersEnd] = duplexPair();
+  const [server, serversEnd] = duplexPair();
+  const joined = joinHalves(viewersEnd, serversEnd);
+  const heard = once(server.resume(), 'end', { signal: patience() });
+  viewer.resume().end();
+  await heard;
+  t.mock.timers.tick(5_000);
+  assert.equal(await joined, 'viewer');
+  assert.ok(serversEnd.destroyed);
 });
