@@ -67,6 +67,8 @@ suite('work of restricted users, with an operator at work, on a real API server'
       await works(user, `show ${vm}`);
       await works(user, `logout ${vm}`);
       await works(user, `restart ${vm}`);
+      await works(user, `stop ${vm} --force`);
+      await works(user, `start ${vm}`);
       await works(user, `stop ${vm}`);
     });
   }

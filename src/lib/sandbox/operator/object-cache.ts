@@ -13,6 +13,8 @@ function isOlder(a: string, b: string): boolean {
 /** The last known state of a selection of objects, by namespace and name. */
 export class ObjectCache<T extends Observable> {
   readonly #objects = new Map<string, T>();
+  /** The uid of the last object of each name that has gone: the answer to a write may come after the watch's word of its end. */
+  readonly #gone = new Map<string, string>();
 
   get(key: string): T | undefined {
     return this.#objects.get(key);
@@ -24,9 +26,11 @@ export class ObjectCache<T extends Observable> {
 
   /** Takes over one's own write at once, before the watch brings it. */
   put(object: T): void {
-    const known = this.#objects.get(keyOf(object));
+    const key = keyOf(object);
+    if (this.#gone.get(key) === object.uid) return;
+    const known = this.#objects.get(key);
     if (known === undefined || !isOlder(object.resourceVersion, known.resourceVersion)) {
-      this.#objects.set(keyOf(object), object);
+      this.#objects.set(key, object);
     }
   }
 
@@ -34,14 +38,18 @@ export class ObjectCache<T extends Observable> {
   apply(change: Change<T>): T[] {
     if (change.type === 'synced') {
       const gone = [...this.#objects.values()];
+      const uids = new Set(change.items.map(({ uid }) => uid));
+      for (const object of gone) if (!uids.has(object.uid)) this.#gone.set(keyOf(object), object.uid);
       this.#objects.clear();
       for (const item of change.items) this.#objects.set(keyOf(item), item);
       return [...gone, ...change.items];
     }
     const { item } = change;
+    const key = keyOf(item);
     if (change.type !== 'deleted') this.put(item);
-    else if (!isOlder(item.resourceVersion, this.#objects.get(keyOf(item))?.resourceVersion ?? '')) {
-      this.#objects.delete(keyOf(item));
+    else if (!isOlder(item.resourceVersion, this.#objects.get(key)?.resourceVersion ?? '')) {
+      this.#objects.delete(key);
+      this.#gone.set(key, item.uid);
     }
     return [item];
   }

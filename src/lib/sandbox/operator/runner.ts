@@ -45,6 +45,8 @@ export class Runner {
   #mounted: string | undefined;
   #annotations: Record<string, string> | undefined;
   #queue: Promise<void> = Promise.resolve();
+  /** Killed: nothing of what waits in the queue is begun any more. */
+  #dying = false;
   #finish: (end: RunnerEnd) => void = () => {};
   /** Resolves when the runner's work is over; the machine has gone then, unless it was left alone. */
   readonly ended: Promise<RunnerEnd>;
@@ -78,8 +80,13 @@ export class Runner {
 
   /** Ends the machine now. All that a runner that is killed still says is that it is terminating. */
   async kill(): Promise<void> {
+    this.#dying = true;
     try {
-      await within(CALL_TIMEOUT_MS, this.#sayTerminating());
+      // Not before what is under way, which would be the last word otherwise.
+      await within(
+        CALL_TIMEOUT_MS,
+        this.#queue.then(() => this.#sayTerminating()),
+      );
     } catch (error) {
       this.#log(`runner: ${messageOf(error)}`);
     }
@@ -148,7 +155,7 @@ export class Runner {
 
   async #after(previous: Promise<void>, task: () => Promise<void>): Promise<void> {
     await previous;
-    if (this.#stopping.signal.aborted) return;
+    if (this.#dying || this.#stopping.signal.aborted) return;
     try {
       await task();
     } catch (error) {
@@ -161,7 +168,7 @@ export class Runner {
     const { state, effects } = runnerStep(this.#state, input, new Date());
     this.#state = state;
     for (const effect of effects) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#dying || this.#stopping.signal.aborted) return;
       await this.#carryOut(effect);
     }
   }

@@ -28,6 +28,20 @@ test('the end of an earlier object does not remove a later one of the same name'
   assert.equal(cache.get('n/a'), undefined);
 });
 
+test('the answer to a write that comes after the end of its object does not bring it back', () => {
+  const cache = new ObjectCache();
+  const other = { ...object('a', '20'), uid: 'another' };
+  cache.apply({ type: 'added', item: object('a', '10') });
+  cache.apply({ type: 'deleted', item: object('a', '12') });
+  cache.put(object('a', '11'));
+  assert.equal(cache.get('n/a'), undefined);
+  cache.put(other);
+  assert.equal(cache.get('n/a'), other);
+  cache.apply({ type: 'synced', items: [] });
+  cache.put(other);
+  assert.equal(cache.get('n/a'), undefined);
+});
+
 test('a new listing concerns what it has and what has gone', () => {
   const cache = new ObjectCache();
   cache.apply({ type: 'synced', items: [object('a', '1'), object('b', '1')] });

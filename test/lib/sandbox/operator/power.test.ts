@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { asArray, asObject } from '../../../../src/lib/cluster/parse.ts';
 import type { SimulatedDriver } from '../../../../src/lib/sandbox/drivers/simulated.ts';
 import { killMachine, resetMachine } from '../../../../src/lib/vm/power.ts';
-import { condition, holds } from '../../../../src/lib/vm/state.ts';
+import { condition, holds, phaseOf } from '../../../../src/lib/vm/state.ts';
 import { VMS } from '../../../../src/lib/vm/parse.ts';
 import type { Vm } from '../../../../src/lib/vm/types.ts';
 import { sandboxApis } from '../../../helpers/sandbox-apis.ts';
@@ -218,6 +218,20 @@ for (const api of await sandboxApis()) {
       // The next start takes it back.
       await sandbox.patchSpec(name, RUNNING);
       await sandbox.waitFor(name, isSettled);
+    });
+
+    test('a pod that is killed while its runner reports is dead all the same, and starts again', async () => {
+      const vm = await sandbox.addVm({ name });
+      for (let round = 0; round < 5; round++) {
+        await sandbox.patchSpec(name, RUNNING);
+        await sandbox.waitFor(name, (now) => condition(now, 'Running')?.reason === 'VmStarted');
+        await sandbox.patchSpec(name, STOPPED);
+        await killMachine(sandbox.admin, vm);
+        await sandbox.waitFor(
+          name,
+          (now) => now.status.runnerVersion === undefined && phaseOf(now) === 'stopped',
+        );
+      }
     });
 
     test('deleting the pod of a VM that shall run starts it anew', async () => {
