@@ -8,7 +8,7 @@ import type { PolicyRule, RunningApi } from './api/index.ts';
 import type { Driver } from './drivers/driver.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { startOperator, type Operator } from './operator/index.ts';
-import { podLogText } from './pod-log.ts';
+import { followPodLog, podLogText } from './pod-log.ts';
 import { writePrivate } from './private-file.ts';
 
 export interface LocalUser extends Identity {
@@ -66,8 +66,9 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     tokens: Object.fromEntries(users.map(({ token, identity }) => [token, identity])),
     rules,
     podLog: async (namespace, name, query) => {
-      const lines = operator?.logOf({ namespace, name })?.lines();
-      return lines && podLogText(lines, query, new Date());
+      const log = operator?.logOf({ namespace, name });
+      if (query.follow === true) return log && followPodLog(log, query, new Date());
+      return log && podLogText(log.lines(), query, new Date());
     },
     onFailure,
   });

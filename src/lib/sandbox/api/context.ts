@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { PolicyRule } from './authorize.ts';
 import type { Kind } from './kinds.ts';
 import type { ResourceTarget, Target } from './request.ts';
@@ -11,10 +12,16 @@ export interface PodLogQuery {
   sinceSeconds?: number;
   /** Each line begins with its time. */
   timestamps?: boolean;
+  /** What is written from now on as well. */
+  follow?: boolean;
 }
 
-/** The log's text; undefined: there is none (404). */
-export type PodLog = (namespace: string, name: string, query: PodLogQuery) => Promise<string | undefined>;
+/** The log's text, a stream of it for whoever follows; undefined: there is none (404). */
+export type PodLog = (
+  namespace: string,
+  name: string,
+  query: PodLogQuery,
+) => Promise<string | Readable | undefined>;
 
 /** What all requests share. */
 export interface ApiContext {

@@ -42,7 +42,8 @@ function printerColumn({ name, type, description, priority, jsonPath }: CustomCo
   return { name, type, description, priority, jsonPath };
 }
 
-function structuralSchema(schema: Schema): JsonObject {
+/** As OpenAPI tells it; fields that are not named may be there. */
+export function structuralSchema(schema: Schema): JsonObject {
   const { type, properties, items, exactlyOne, ...same } = schema;
   return {
     ...same,

@@ -6,7 +6,7 @@ import { mediaType, parseBody, readBody } from './body.ts';
 import type { Answer, ApiContext, KindRequest } from './context.ts';
 import { discoveryDocument } from './discovery.ts';
 import { apiVersionOf, findKind } from './kinds.ts';
-import { readPodLog } from './logs.ts';
+import { servePodLog } from './logs.ts';
 import { patchObject } from './patching.ts';
 import { servePortForward, type UpgradeRequest } from './port-forward.ts';
 import { getObject, listObjects } from './read.ts';
@@ -50,6 +50,10 @@ export async function dispatch(
   }
   if (resource.subresource === 'portforward') {
     await servePortForward(context, kindRequest, request.identity, request.upgrade);
+    return undefined;
+  }
+  if (resource.subresource === 'log') {
+    await servePodLog(context, kindRequest, response);
     return undefined;
   }
   return answerKind(context, request, kindRequest);
@@ -136,7 +140,6 @@ async function answerKind(context: ApiContext, request: ApiRequest, of: KindRequ
   switch (target.method) {
     case 'GET':
     case 'HEAD':
-      if (resource.subresource === 'log') return readPodLog(context, of);
       return resource.name === undefined ? listObjects(context, of) : getObject(context, of);
     case 'POST':
       return createObject(context, of, await parseBody(type, await readBody(message, maxBodyBytes)));

@@ -1,33 +1,57 @@
+import type { ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { ObjectRef } from '../../cluster/types.ts';
-import type { Answer, ApiContext, KindRequest, PodLog } from './context.ts';
+import type { ApiContext, KindRequest, PodLog } from './context.ts';
 import { findObject } from './read.ts';
 import { integerParameter, isTrue } from './request.ts';
 import { ApiFailure } from './status.ts';
 
-/** GET pods/NAME/log. */
-export async function readPodLog(context: ApiContext, request: KindRequest): Promise<Answer> {
+/** GET pods/NAME/log. Throws `ApiFailure`. */
+export async function servePodLog(
+  context: ApiContext,
+  request: KindRequest,
+  response: ServerResponse,
+): Promise<void> {
   const { namespace, name } = findObject(context, request);
-  const text = await requestedLog(context.podLog, { namespace, name }, request.target.query);
-  return { status: 200, text, contentType: 'text/plain' };
+  await sendLog(context.podLog, { namespace, name }, request.target.query, response);
 }
 
-/** The log of a pod as a request's query wants it. Throws `ApiFailure`. */
-export async function requestedLog(
+/** Answers with the log of a pod as a request's query wants it. Throws `ApiFailure` before it has sent anything. */
+export async function sendLog(
+  podLog: PodLog | undefined,
+  pod: ObjectRef,
+  query: URLSearchParams,
+  response: ServerResponse,
+): Promise<void> {
+  const log = await requestedLog(podLog, pod, query);
+  response.writeHead(200, { 'Content-Type': 'text/plain' });
+  if (typeof log === 'string') {
+    response.end(log);
+    return;
+  }
+  response.flushHeaders();
+  // Whoever follows goes when they please.
+  await pipeline(log, response).catch(() => {});
+}
+
+async function requestedLog(
   podLog: PodLog | undefined,
   { namespace, name }: ObjectRef,
   query: URLSearchParams,
-): Promise<string> {
+): Promise<string | Readable> {
   const container = query.get('container');
   const tailLines = integerParameter(query, 'tailLines');
   const sinceSeconds = integerParameter(query, 'sinceSeconds');
-  const text = await podLog?.(namespace, name, {
+  const log = await podLog?.(namespace, name, {
     ...(container ? { container } : {}),
     ...(tailLines === undefined ? {} : { tailLines }),
     ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+    ...(isTrue(query, 'follow') ? { follow: true } : {}),
     timestamps: isTrue(query, 'timestamps'),
   });
-  if (text === undefined) throw new ApiFailure(404, 'NotFound', `the pod "${name}" has no log`);
-  return lastLines(text, tailLines);
+  if (log === undefined) throw new ApiFailure(404, 'NotFound', `the pod "${name}" has no log`);
+  return typeof log === 'string' ? lastLines(log, tailLines) : log;
 }
 
 /** The last lines, line ends kept; all of them where no number is given. */

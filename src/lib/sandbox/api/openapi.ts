@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../cluster/types.ts';
+import { structuralSchema } from './crd.ts';
 import type { Kind } from './kinds.ts';
 
 const INFO = { title: 'vmop sandbox', version: 'v1' };
@@ -17,7 +18,10 @@ export function openapiV3Index(paths: readonly string[]): JsonObject {
   return { paths: Object.fromEntries(entries) };
 }
 
-/** Tells kubectl which kinds there are and that the server understands `fieldValidation` and `dryRun`. */
+/**
+ * Tells kubectl which kinds there are, that the server understands `fieldValidation` and `dryRun`, and what
+ * `kubectl explain` says of VM-Operator's kinds.
+ */
 export function openapiV3(kinds: readonly Kind[]): JsonObject {
   const parameters = ['fieldValidation', 'dryRun', 'fieldManager'].map((name) => ({
     name,
@@ -30,5 +34,25 @@ export function openapiV3(kinds: readonly Kind[]): JsonObject {
     const patch = { parameters, 'x-kubernetes-group-version-kind': { group, version, kind }, responses: {} };
     return [path, { patch }] as const;
   });
-  return { openapi: '3.0.0', info: INFO, paths: Object.fromEntries(paths), components: { schemas: {} } };
+  const schemas = Object.fromEntries(
+    kinds.filter(({ custom }) => custom).map((kind) => [schemaName(kind), kindSchema(kind)]),
+  );
+  return { openapi: '3.0.0', info: INFO, paths: Object.fromEntries(paths), components: { schemas } };
+}
+
+function schemaName({ group, version, kind }: Kind): string {
+  return `${group.split('.').toReversed().join('.')}.${version}.${kind}`;
+}
+
+function kindSchema({ group, version, kind, schema }: Kind): JsonObject {
+  const whole = structuralSchema({
+    ...schema,
+    properties: {
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: { type: 'object' },
+      ...schema.properties,
+    },
+  });
+  return { ...whole, 'x-kubernetes-group-version-kind': [{ group, version, kind }] };
 }

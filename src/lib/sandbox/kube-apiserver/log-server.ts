@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import type { PodLog } from '../api/index.ts';
-import { requestedLog } from '../api/logs.ts';
+import { sendLog } from '../api/logs.ts';
 import { ApiFailure } from '../api/status.ts';
 
 export interface LogServer {
@@ -45,8 +45,7 @@ async function answer(podLog: PodLog | undefined, url: string, response: ServerR
   const { pathname, searchParams } = new URL(url, 'http://sandbox');
   const [, , namespace = '', pod = '', container = ''] = pathname.split('/').map(decodeURIComponent);
   searchParams.set('container', container);
-  const text = await requestedLog(podLog, { namespace, name: pod }, searchParams);
-  response.writeHead(200, { 'Content-Type': 'text/plain' }).end(text);
+  await sendLog(podLog, { namespace, name: pod }, searchParams, response);
 }
 
 function refuse(response: ServerResponse, error: unknown): void {

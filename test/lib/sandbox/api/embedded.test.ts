@@ -188,7 +188,7 @@ describe('embedded API with options', () => {
       201,
     );
     const reply = await admin.get(`${pods}/p/log?container=c&tailLines=5&sinceSeconds=7&follow=true`);
-    const options = { container: 'c', tailLines: 5, sinceSeconds: 7, timestamps: false };
+    const options = { container: 'c', tailLines: 5, sinceSeconds: 7, follow: true, timestamps: false };
     assert.deepEqual([reply.status, reply.text], [200, `default/p ${JSON.stringify(options)}\n`]);
     refused(await admin.get(`${pods}/p/log?tailLines=x`), 400, 'BadRequest');
   });

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { asArray, asObject, parseJson } from '../../../../src/lib/cluster/parse.ts';
 import type { RunningApi } from '../../../../src/lib/sandbox/api/index.ts';
@@ -51,7 +52,10 @@ for (const server of await sandboxApis()) {
             namespaces: ['default'],
           },
         ],
-        podLog: async (_namespace, name) => (name === 'runner' ? 'first line\nsecond line\n' : undefined),
+        podLog: async (_namespace, name, { follow }) => {
+          if (follow === true) return Readable.from(['first line\n', 'then another\n']);
+          return name === 'runner' ? 'first line\nsecond line\n' : undefined;
+        },
       });
       await writeFile(join(folder, 'config'), JSON.stringify(kubeconfig(api)));
     });
@@ -104,6 +108,14 @@ for (const server of await sandboxApis()) {
       );
       assert.match(await kubectl(['version']), /Server Version: v1\.3[56]/);
       assert.equal(await kubectl(['get', '--raw', '/readyz']), 'ok');
+    });
+
+    check('explains the kinds of VM-Operator', async () => {
+      const vms = await kubectl(['explain', 'vm.spec.vm']);
+      assert.match(vms, /^GROUP: +vmoperator\.jdrupes\.org\nKIND: +VirtualMachine\nVERSION: +v1\n/);
+      assert.match(vms, /^FIELD: vm <Object>$/m);
+      assert.match(vms, /^ {2}maximumCpus\t<integer>$/m);
+      assert.match(await kubectl(['explain', 'vmpool', '--recursive']), /^ {2}spec\t<Object>/m);
     });
 
     check('creates and gets in all formats', async () => {
@@ -278,6 +290,7 @@ for (const server of await sandboxApis()) {
       await kubectl(['create', '-f', '-'], pod('silent'));
       assert.equal(await kubectl(['logs', 'runner']), 'first line\nsecond line\n');
       assert.equal(await kubectl(['logs', 'runner', '--tail', '1']), 'second line\n');
+      assert.equal(await kubectl(['logs', 'runner', '-f']), 'first line\nthen another\n');
       assert.match((await run(['logs', 'silent'])).stderr, /NotFound/);
       assert.match(
         await kubectl(['get', 'pods']),

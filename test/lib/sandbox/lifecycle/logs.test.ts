@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { DaemonLog, followLog } from '../../../../src/lib/sandbox/daemon-log.ts';
 import { RunnerLog } from '../../../../src/lib/sandbox/operator/runner-log.ts';
-import { podLogText } from '../../../../src/lib/sandbox/pod-log.ts';
+import { followPodLog, podLogText } from '../../../../src/lib/sandbox/pod-log.ts';
 
 const { signal } = new AbortController();
 
@@ -77,4 +78,17 @@ test('a pod’s log is cut by number and age, with times where they are asked fo
   assert.equal(podLogText(lines, { sinceSeconds: 2 }, now), 't2000\nt3000\n');
   const stamped = podLogText(lines, { tailLines: 1, timestamps: true }, now);
   assert.equal(stamped, '1970-01-01T00:00:03.000000000Z t3000\n');
+});
+
+test('a followed pod log goes on until its runner ends, or nobody reads it any more', async () => {
+  const log = new RunnerLog();
+  log.append('one', new Date(1000));
+  log.append('two', new Date(2000));
+  const followed = followPodLog(log, { tailLines: 1 }, new Date(3000));
+  const left = followPodLog(log, {}, new Date(3000));
+  left.destroy();
+  log.append('three', new Date(3000));
+  log.end();
+  assert.equal(await text(followed), 'two\nthree\n');
+  assert.equal(await text(followPodLog(log, {}, new Date(4000))), 'one\ntwo\nthree\n');
 });
