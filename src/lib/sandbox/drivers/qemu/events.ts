@@ -67,7 +67,10 @@ export interface MachineEnd {
 }
 
 /** Why a machine ended. */
-export function exitOf({ reason, asked, signal, lastWords }: MachineEnd): { cause: ExitCause; message: string } {
+export function exitOf({ reason, asked, signal, lastWords }: MachineEnd): {
+  cause: ExitCause;
+  message: string;
+} {
   if (asked) return { cause: 'host', message: 'the machine was powered down' };
   if (reason === 'guest-shutdown') return { cause: 'guest', message: 'the guest powered off' };
   if (reason === 'host-qmp-quit' || reason === 'host-ui')
