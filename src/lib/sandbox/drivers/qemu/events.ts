@@ -75,11 +75,9 @@ export function exitOf({ reason, asked, signal, lastWords }: MachineEnd): {
   if (reason === 'guest-shutdown') return { cause: 'guest', message: 'the guest powered off' };
   if (reason === 'host-qmp-quit' || reason === 'host-ui')
     return { cause: 'host', message: 'QEMU was told to quit' };
-  const message =
-    reason === 'guest-panic'
-      ? 'the guest panicked'
-      : reason === 'host-signal'
-        ? 'QEMU was ended by a signal'
-        : `QEMU ended unexpectedly${signal === undefined ? '' : ` by ${signal}`}${lastWords === undefined ? '' : `: ${lastWords}`}`;
-  return { cause: 'failed', message };
+  if (reason === 'guest-panic') return { cause: 'failed', message: 'the guest panicked' };
+  if (reason === 'host-signal') return { cause: 'failed', message: 'QEMU was ended by a signal' };
+  const by = signal === undefined ? '' : ` by ${signal}`;
+  const words = lastWords === undefined ? '' : `: ${lastWords}`;
+  return { cause: 'failed', message: `QEMU ended unexpectedly${by}${words}` };
 }
