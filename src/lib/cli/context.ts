@@ -89,6 +89,7 @@ export class Context {
       timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
       plugin: { streams: this.runtime, lend: (use) => this.terminal.lend(use) },
+      warn: (text) => this.terminal.warn(text),
       ...limits,
     });
   }

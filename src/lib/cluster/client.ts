@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { VmopError } from '../errors.ts';
 import { parseAccessRules } from './access-rules.ts';
 import { untilAnswered, type Answer } from './attempts.ts';
-import type { PluginTerminal } from './exec-plugin.ts';
+import type { CredentialOptions } from './credentials.ts';
 import type { Impersonated } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 import { asArray, asDate, asObject, asString, isObject, parseJson, parseObject } from './parse.ts';
@@ -33,13 +33,11 @@ import type {
 import { followWatch } from './watch.ts';
 import { patchBody, patchQuery, writeQuery } from './write-request.ts';
 
-export interface ClusterOptions {
+export interface ClusterOptions extends CredentialOptions {
   userAgent: string;
   /** How long one call may take; 0: as long as it likes, as kubectl's `--request-timeout=0`. */
   timeoutMs: number;
   impersonate?: Impersonated | undefined;
-  /** Absent: log-in plug-ins meet nobody. */
-  plugin?: PluginTerminal | undefined;
   /** Ends every call and every watch when it aborts. */
   signal?: AbortSignal | undefined;
 }

@@ -15,25 +15,33 @@ export interface RequestCredentials {
   headers: Record<string, string | string[]>;
 }
 
+export interface CredentialOptions {
+  /** Absent: log-in plug-ins meet nobody. */
+  plugin?: PluginTerminal | undefined;
+  /** Told of what is no failure now and may be one for the next command. */
+  warn?: ((text: string) => void) | undefined;
+}
+
 /** How long credentials from files are used before they are read again. */
 const LIFETIME_MS = 30_000;
 
 /** The credentials of a kubeconfig's user, asked for when they are needed: once, however many requests wait for them. */
 export class Credentials {
   readonly #kubeconfig: Kubeconfig;
-  readonly #terminal: PluginTerminal | undefined;
+  readonly #options: CredentialOptions;
   readonly #closed = new AbortController();
   /** Without what vmop does itself. */
   #config: KubeConfig;
   #asked: { answer: Promise<RequestCredentials>; until: number } | undefined;
   #plugin: ExecCredential | undefined;
   #tokens: OidcTokens | undefined;
+  #warned = false;
   /** The `Authorization` that the server did not take. */
   #refused: unknown;
 
-  constructor(kubeconfig: Kubeconfig, terminal: PluginTerminal | undefined) {
+  constructor(kubeconfig: Kubeconfig, options: CredentialOptions) {
     this.#kubeconfig = kubeconfig;
-    this.#terminal = terminal;
+    this.#options = options;
     this.#config = plainConfig(kubeconfig);
   }
 
@@ -113,7 +121,7 @@ export class Credentials {
     const cluster = plugin.provideClusterInfo ? await this.#clusterInfo() : undefined;
     this.#plugin = await askPlugin(plugin, cluster, {
       env: this.#kubeconfig.env,
-      terminal: this.#terminal,
+      terminal: this.#options.plugin,
       signal: this.#closed.signal,
     });
     return this.#plugin;
@@ -144,9 +152,20 @@ export class Credentials {
     const tokens = await refreshTokens(user, env);
     this.#tokens = tokens;
     const { storeTokens } = await import('./store-tokens.ts');
-    // A file that is read only, or just being written: the tokens serve until the end of this run.
-    await storeTokens(userFile, config.getCurrentUser()?.name ?? '', tokens).catch(() => undefined);
+    await storeTokens(userFile, config.getCurrentUser()?.name ?? '', tokens).catch((error: unknown) => {
+      this.#warnUnstored(error);
+    });
     return { token: tokens.idToken };
+  }
+
+  /** A file that is read only, or just being written: the tokens serve until the end of this run. */
+  #warnUnstored(error: unknown): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    const { userFile } = this.#kubeconfig;
+    this.#options.warn?.(
+      `the new log-in tokens cannot be stored in ${userFile}: ${messageOf(error)}; the next command may ask you to log in`,
+    );
   }
 
   #explain(error: unknown): VmopError {

@@ -43,12 +43,16 @@ export interface Kubeconfig {
 /** The kubeconfig files that hold, in kubectl's order of precedence; empty when there are none. */
 function kubeconfigFiles({ env, file }: KubeconfigSource): string[] {
   if (file !== undefined) return [file];
-  const listed = (env['KUBECONFIG'] ?? '').split(path.delimiter).filter((name) => name !== '');
-  // Missing files of a list are passed over, as kubectl does.
-  if (listed.length > 0) return listed.length === 1 ? listed : listed.filter((name) => existsSync(name));
+  const listed = listedFiles(env);
+  // Missing ones are passed over, as kubectl does.
+  if (listed.length > 0) return listed.filter((name) => existsSync(name));
   const home = env['HOME'] ?? env['USERPROFILE'];
   const standard = home === undefined || home === '' ? undefined : path.join(home, '.kube', 'config');
   return standard !== undefined && existsSync(standard) ? [standard] : [];
+}
+
+function listedFiles(env: KubeconfigSource['env']): string[] {
+  return (env['KUBECONFIG'] ?? '').split(path.delimiter).filter((name) => name !== '');
 }
 
 function readTexts(files: string[]): KubeconfigText[] {
@@ -127,8 +131,11 @@ function asKubectlReads(config: KubeConfig, folder: string): void {
   });
 }
 
-function notConfigured(): VmopError {
-  return new VmopError('unreachable', 'no cluster is configured: there is no kubeconfig', {
+function notConfigured({ env }: KubeconfigSource): VmopError {
+  const listed = listedFiles(env);
+  const why =
+    listed.length === 0 ? 'there is no kubeconfig' : `KUBECONFIG names ${listed.join(', ')}: not there`;
+  return new VmopError('unreachable', `no cluster is configured: ${why}`, {
     hint: 'set KUBECONFIG or pass --kubeconfig FILE; to try vmop without a cluster: vmop sandbox start',
   });
 }
@@ -142,7 +149,7 @@ export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   const files = kubeconfigFiles(source);
   const pod = files.length > 0 ? undefined : inCluster(env, serviceAccount);
   const last = files.length > 0 || pod ? undefined : source.fallback?.();
-  if (files.length === 0 && !pod && last === undefined) throw notConfigured();
+  if (files.length === 0 && !pod && last === undefined) throw notConfigured(source);
   const texts = readTexts(last === undefined ? files : [last]);
   const { config, fileOf } = pod ? { config: pod.config, fileOf: () => serviceAccount } : mergeFiles(texts);
   const origin = pod ? 'in-cluster' : texts.map(({ file }) => file).join(', ');

@@ -6,18 +6,16 @@ import { unlessAborted } from '../within.ts';
 import { ApiError, type ApiStatus } from './api-error.ts';
 import { Agents } from './agents.ts';
 import { certificateEnd, ConnectionError } from './connection-error.ts';
-import { Credentials, type RequestCredentials } from './credentials.ts';
-import type { PluginTerminal } from './exec-plugin.ts';
+import { Credentials, type CredentialOptions, type RequestCredentials } from './credentials.ts';
 import { flagsImpersonation, type Impersonated } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
 
-export interface TransportOptions {
+export interface TransportOptions extends CredentialOptions {
   kubeconfig: Kubeconfig;
   userAgent: string;
   /** Milliseconds one request may take until its whole answer is here (a watch: until it begins). 0: any. */
   timeoutMs: number;
   impersonate?: Impersonated | undefined;
-  plugin?: PluginTerminal | undefined;
 }
 
 export interface TransportRequest {
@@ -71,7 +69,7 @@ export class Transport {
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#agents = new Agents(options.kubeconfig);
-    this.#credentials = new Credentials(options.kubeconfig, options.plugin);
+    this.#credentials = new Credentials(options.kubeconfig, options);
   }
 
   /** One exchange with its whole body as text. Rejects with `ConnectionError`, or `timeout`, or the signal's reason. */

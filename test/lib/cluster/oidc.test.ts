@@ -115,15 +115,37 @@ test('one that the API server refuses is refreshed', async (t) => {
   assert.deepEqual(sent(), [`Bearer ${refusedOne}`, `Bearer ${FRESH}`]);
 });
 
-test('the tokens serve also when somebody else is writing the kubeconfig', async (t) => {
+test('in a JSON kubeconfig, which stays JSON', async (t) => {
+  for (const indent of [undefined, 2]) {
+    const issuer = await startIssuer(t, tokens);
+    const { cluster, folder } = await openFor(t, issuer, {});
+    const file = path.join(folder, 'config');
+    const config: unknown = parse(await readFile(file, 'utf8'));
+    await writeFile(file, `${JSON.stringify(config, undefined, indent)}\n`);
+    await cluster.get(CONFIG_MAPS, ref);
+    const stored = await readFile(file, 'utf8');
+    const { users } = JSON.parse(stored);
+    assert.equal(users[0].user['auth-provider'].config['id-token'], FRESH);
+    assert.equal(stored, `${JSON.stringify(JSON.parse(stored), undefined, indent)}\n`);
+  }
+});
+
+test('the tokens serve also when somebody else is writing the kubeconfig, and a warning says so', async (t) => {
   const issuer = await startIssuer(t, tokens);
-  const { cluster, sent, folder } = await openFor(t, issuer, {});
+  const warnings: string[] = [];
+  const options = { warn: (text: string) => void warnings.push(text) };
+  const { cluster, sent, folder } = await openFor(t, issuer, {}, { options });
   const file = path.join(folder, 'config');
   await writeFile(`${file}.lock`, '');
   const before = await readFile(file, 'utf8');
   await cluster.get(CONFIG_MAPS, ref);
   assert.deepEqual(sent(), [`Bearer ${FRESH}`]);
   assert.equal(await readFile(file, 'utf8'), before);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0] ?? '',
+    /^the new log-in tokens cannot be stored in .*config: EEXIST.*config.lock'; the next/,
+  );
 });
 
 test('the issuer is asked by way of the environment’s proxy', async (t) => {
