@@ -198,7 +198,7 @@ export interface Cluster {
    * One two-way connection to a port of a pod, through the API server's port-forward. Rejects with `forbidden`
    * (pods/portforward), `notFound`, `state` (the pod does not run) or `unreachable`. What goes wrong later destroys the
    * stream: `console` where nothing listens on the port (a quick node makes it reject with that), `unreachable` where
-   * the connection to the API server broke off. Aborting `signal` ends the attempt and the connection.
+   * the connection to the API server broke off. Aborting `signal` ends the attempt, with its reason, and the connection.
    */
   forward(pod: ObjectRef, port: number, options: { signal: AbortSignal }): Promise<Duplex>;
   /** Ends open connections; safe to call twice. */

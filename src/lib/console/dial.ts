@@ -142,6 +142,8 @@ export function stepRunner(
       });
     try {
       const result = await within(Math.min(LIMITS_MS[name], timeoutMs), signal, run);
+      // What arrives all the same is not wanted any more.
+      signal.throwIfAborted();
       tell(true, describe?.(result) ?? '');
       return result;
     } catch (error) {

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { describe, test, type TestContext } from 'node:test';
 import { ApiError } from '../../../src/lib/cluster/api-error.ts';
 import { forwardRefusal, portRefusal } from '../../../src/lib/cluster/forward/errors.ts';
+import { CHANNEL_PROTOCOL, SPDY_PROTOCOL } from '../../../src/lib/cluster/forward/framing.ts';
 import { VmopError, type ErrorCode } from '../../../src/lib/errors.ts';
-import { openTestCluster, startTestApi } from './fixture.ts';
+import { startHttpProxy } from '../../helpers/proxies.ts';
+import { openTestCluster, startTestApi, temporaryFolder, TOKEN } from './fixture.ts';
 import { createPod, NAMESPACE, startPort } from './forward-fixture.ts';
-import { inTurn, startScriptedServer } from './scripted-server.ts';
+import { inTurn, startScriptedServer, testCertificate, type ScriptedRequest } from './scripted-server.ts';
+import { callsOf, open, plugin } from './user-fixture.ts';
 
 const POD = { namespace: NAMESPACE, name: 'desktop-1' };
 const { signal } = new AbortController();
@@ -93,6 +100,14 @@ describe('what does not answer', { timeout: 30_000 }, () => {
     assert.equal(error.message, 'port 5900 of pod "desktop-1" was not opened by the API server within 0.2 s');
   });
 
+  test('an API server that refuses and does not come to an end', async (t) => {
+    const refuse = ({ response }: ScriptedRequest): void => void response.writeHead(403).write('{');
+    const server = await startScriptedServer(t, refuse, { tls: true });
+    const cluster = await openTestCluster(t, server, { timeoutMs: 200 });
+    const error = await rejection(cluster.forward(POD, 5900, { signal }));
+    assert.match(error.message, /was not opened by the API server within 0.2 s$/);
+  });
+
   test('an API server that is silent until nobody waits any more', async (t) => {
     const abort = new AbortController();
     const server = await startScriptedServer(t, () => abort.abort(new VmopError('interrupted', 'enough')), {
@@ -115,6 +130,92 @@ describe('what does not answer', { timeout: 30_000 }, () => {
     assert.equal(error.code, 'unreachable');
     assert.match(error.message, /nothing listens there/);
   });
+});
+
+/** An API server that takes every WebSocket with this subprotocol, says `then`, and hears no more. */
+async function startUpgrading(
+  t: TestContext,
+  protocol: string,
+  then: (socket: Socket) => void,
+): Promise<{ url: string; caPem: string }> {
+  const { keyPem: key, certPem: cert } = await testCertificate();
+  const server = createServer({ key, cert });
+  const sockets: Socket[] = [];
+  server.on('upgrade', ({ headers }, socket: Socket) => {
+    sockets.push(socket.on('error', () => {}));
+    const accept = createHash('sha1')
+      .update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      .digest('base64');
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`,
+    );
+    then(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { url: `https://127.0.0.1:${address.port}`, caPem: cert };
+}
+
+describe('a WebSocket that is there, and', { timeout: 30_000 }, () => {
+  const CLOSE_FRAME = Buffer.from([0x88, 0x02, 0x03, 0xe8]);
+  const ends: [name: string, then: (socket: Socket) => void][] = [
+    ['is closed', (socket) => void socket.end(CLOSE_FRAME)],
+    ['ends', (socket) => void socket.end()],
+    ['breaks off', (socket) => void socket.destroy()],
+  ];
+  for (const protocol of [SPDY_PROTOCOL, CHANNEL_PROTOCOL]) {
+    for (const [name, then] of ends) {
+      test(`${name} before the port is, in ${protocol}`, async (t) => {
+        const cluster = await openTestCluster(t, await startUpgrading(t, protocol, then));
+        const error = await rejection(cluster.forward(POD, 5900, { signal }));
+        assert.equal(error.code, 'unreachable');
+        assert.match(error.message, /^the connection to port 5900 of pod "desktop-1" .* broke off/);
+      });
+    }
+  }
+
+  test('is not wanted any more', async (t) => {
+    const abort = new AbortController();
+    const closed = Promise.withResolvers<void>();
+    const server = await startUpgrading(t, SPDY_PROTOCOL, (socket) => {
+      socket.resume().once('close', () => closed.resolve());
+      socket.once('data', () => abort.abort('SIGINT'));
+    });
+    const cluster = await openTestCluster(t, server);
+    const reason: unknown = await cluster.forward(POD, 5900, { signal: abort.signal }).catch((why) => why);
+    assert.equal(reason, 'SIGINT');
+    await closed.promise;
+  });
+});
+
+test('a token that ran out: the plug-in is asked again, also through a proxy', async (t) => {
+  const api = await startTestApi(t);
+  await createPod(await openTestCluster(t, api), POD.name);
+  const proxy = await startHttpProxy(t);
+  const folder = await temporaryFolder(t);
+  const { cluster } = await open(t, {
+    user: plugin(folder, `{ token: calls === 1 ? 'old' : '${TOKEN}' }`),
+    cluster: {
+      server: api.url,
+      'certificate-authority-data': Buffer.from(api.caPem).toString('base64'),
+      'proxy-url': `http://127.0.0.1:${proxy.port}`,
+    },
+  });
+  const port = await startPort(t, (socket) => socket.pipe(socket));
+  const abort = new AbortController();
+  const stream = await cluster.forward(POD, port, { signal: abort.signal });
+  stream.on('error', () => {}).write('hello');
+  assert.equal(String((await once(stream, 'data'))[0]), 'hello');
+  abort.abort();
+  assert.equal(await callsOf(folder), 2);
+  assert.ok(proxy.asked.every((address) => `https://${address}` === api.url));
+  assert.ok(proxy.asked.length > 0);
 });
 
 test('closing the cluster ends its connections', { timeout: 30_000 }, async (t) => {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type http from 'node:http';
-import type { Duplex } from 'node:stream';
+import { addAbortSignal, type Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { VmopError } from '../../errors.ts';
 import { ApiError, parseStatus } from '../api-error.ts';
@@ -62,7 +62,7 @@ async function openSocket({ connect, pod, port }: ForwardRequest, signal: AbortS
       const { refusal } = answer;
       // A token that ran out since it was read: with a new one, once.
       const again = refusal.statusCode === 401 && !last && (await refused());
-      const error = await readRefusal(refusal);
+      const error = await readRefusal(addAbortSignal(signal, refusal));
       if (refusal.statusCode === 401 && !again) throw unauthorized(error.status);
       if (!again) throw forwardRefusal(error, pod);
     } catch (error) {
@@ -92,7 +92,7 @@ async function opened(
   const name = `port ${port} of pod "${pod.name}"`;
   const explain = (text: string) => portRefusal(text, pod, port);
   const stream = new ForwardStream(websocket, protocol, { name, port, explain });
-  const abort = (): void => void stream.destroy(signal.reason);
+  const abort = (): void => void stream.destroy(abortError(signal));
   signal.addEventListener('abort', abort, { once: true });
   stream.once('close', () => signal.removeEventListener('abort', abort));
   let failure: unknown;
@@ -112,4 +112,11 @@ async function opened(
   }
   stream.off('error', note);
   return stream;
+}
+
+/** A stream is destroyed with an error only, a signal aborted with anything. */
+function abortError({ reason }: AbortSignal): Error {
+  return reason instanceof Error
+    ? reason
+    : new VmopError('interrupted', 'the connection to the port is not wanted any more', { cause: reason });
 }

@@ -23,7 +23,7 @@ const CLOSE_MS = 2000;
 
 /**
  * A port's connection as a stream. Reading slowly pauses the WebSocket; a write is over when the operating system has
- * taken it. It fails with `console` (the port refuses) or `unreachable` (the connection to the API server broke off).
+ * taken it. It fails, also where it is closed before it was opened, with `console` (the port refuses) or `unreachable` (the connection to the API server broke off).
  */
 export class ForwardStream extends Duplex {
   readonly #websocket: WebSocketClient;
@@ -32,6 +32,7 @@ export class ForwardStream extends Duplex {
   readonly #pinging: NodeJS.Timeout;
   #heard = true;
   #silent = 0;
+  #opened = false;
   #remoteEnded = false;
   #lingering: NodeJS.Timeout | undefined;
   #late: NodeJS.Timeout | undefined;
@@ -42,7 +43,10 @@ export class ForwardStream extends Duplex {
     this.#websocket = websocket;
     this.#target = target;
     this.#framing = framingOf(protocol, target.port, {
-      opened: () => this.emit('opened'),
+      opened: () => {
+        this.#opened = true;
+        this.emit('opened');
+      },
       data: (bytes) => {
         if (!this.push(bytes)) websocket.pause();
       },
@@ -95,8 +99,8 @@ export class ForwardStream extends Duplex {
 
   #closed(clean: boolean, error: Error | undefined): void {
     clearTimeout(this.#late);
-    if (this.destroyed || this.#remoteEnded) return;
-    if (clean && this.#framing.closed()) this.#end();
+    if (this.destroyed || (this.#opened && this.#remoteEnded)) return;
+    if (this.#opened && clean && this.#framing.closed()) this.#end();
     else this.destroy(error instanceof VmopError ? error : this.#broken(error));
   }
 
