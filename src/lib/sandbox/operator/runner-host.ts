@@ -41,6 +41,8 @@ export class RunnerHost {
   readonly #stopping = new AbortController();
   /** By the pod's uid. */
   readonly #hosted = new Map<string, Hosted>();
+  /** The uids of pods that are being removed because their runner is over: they get no other. */
+  readonly #over = new Set<string>();
   /** Logs outlive their runner until the pod goes. By namespace and name. */
   readonly #logs = new Map<string, RunnerLog>();
   #listed = false;
@@ -108,12 +110,13 @@ export class RunnerHost {
     this.#listed = true;
     const uids = new Set(pods.map(({ uid }) => uid));
     for (const { pod } of this.#hosted.values()) if (!uids.has(pod.uid)) this.#vanished(pod);
+    for (const uid of this.#over) if (!uids.has(uid)) this.#over.delete(uid);
   }
 
   #present(pod: RunnerPod): void {
     let hosted = this.#hosted.get(pod.uid);
     if (hosted === undefined) {
-      const wanted = !isOver(pod) && !(pod.ending && pod.phase === 'Pending');
+      const wanted = !isOver(pod) && !this.#over.has(pod.uid) && !(pod.ending && pod.phase === 'Pending');
       if (!wanted && pod.ending) this.#track(this.#remove(pod));
       if (!wanted) return;
       hosted = this.#host(pod);
@@ -152,7 +155,10 @@ export class RunnerHost {
     this.#hosted.delete(pod.uid);
     log.end();
     if (hosted.vanished) return;
-    if (pod.ending && (end !== 'abandoned' || pod.deletionTimestamp)) return this.#remove(pod);
+    if (pod.ending && (end !== 'abandoned' || pod.deletionTimestamp)) {
+      this.#over.add(pod.uid);
+      return this.#remove(pod);
+    }
     if (end === 'abandoned') return;
     const phase = end === 'succeeded' ? 'Succeeded' : 'Failed';
     await this.#writeStatus(pod, { phase, startedAt, finishedAt: new Date() });
@@ -160,6 +166,7 @@ export class RunnerHost {
 
   /** The pod was deleted by force, or by somebody who does not wait: so is the machine. */
   #vanished(pod: RunnerPod): void {
+    this.#over.delete(pod.uid);
     const log = this.#logs.get(keyOf(pod));
     const hosted = this.#hosted.get(pod.uid);
     if (hosted === undefined || hosted.log === log) this.#logs.delete(keyOf(pod));

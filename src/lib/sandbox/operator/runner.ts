@@ -81,11 +81,12 @@ export class Runner {
   /** Ends the machine now. All that a runner that is killed still says is that it is terminating. */
   async kill(): Promise<void> {
     this.#dying = true;
+    const hasBegun = this.#state !== undefined;
     try {
       // Not before what is under way, which would be the last word otherwise.
       await within(
         CALL_TIMEOUT_MS,
-        this.#queue.then(() => this.#sayTerminating()),
+        this.#queue.then(() => (hasBegun ? this.#sayTerminating() : undefined)),
       );
     } catch (error) {
       this.#log(`runner: ${messageOf(error)}`);
