@@ -1,23 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { asInteger, asObject, asString, compact, parseJson } from '../cluster/parse.ts';
 import { API_NAMES, type ApiName } from './api-choice.ts';
+import { DRIVER_NAMES, type DriverInfo } from './drivers/index.ts';
 import { writePrivate } from './private-file.ts';
 import { isSameProcessRunning, type ProcessIdentity } from './process-identity.ts';
 import type { StateFolder } from './state-folder.ts';
-
-export type DriverName = 'qemu' | 'simulated';
-
-/** What the machines are made of. */
-export interface DriverInfo {
-  name: DriverName;
-  /** Why it is this one, when it was chosen by itself. */
-  reason?: string;
-  qemu?: { path: string; version: string; accel: 'kvm' | 'tcg' };
-  guest: GuestInfo;
-}
-
-/** What boots in the machines: its description, or why no agent in a guest will ever answer. */
-export type GuestInfo = { description: string; image?: string } | { missing: string };
 
 /** What a running daemon says of itself in `daemon.json`. */
 export interface DaemonRecord extends ProcessIdentity {
@@ -66,7 +53,7 @@ function parseDriver(value: unknown): DriverInfo {
   const qemu = asObject(driver['qemu']);
   const path = asString(qemu['path']);
   return compact({
-    name: driver['name'] === 'qemu' ? ('qemu' as const) : ('simulated' as const),
+    name: DRIVER_NAMES.find((name) => name === driver['name']) ?? 'simulated',
     reason: asString(driver['reason']),
     qemu:
       path === undefined

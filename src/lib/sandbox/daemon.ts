@@ -5,9 +5,8 @@ import { messageOf, VmopError } from '../errors.ts';
 import { chooseApi, type ApiName } from './api-choice.ts';
 import { DaemonLog } from './daemon-log.ts';
 import { readDaemonRecord, writeDaemonRecord, type DaemonRecord } from './daemon-record.ts';
-import { chooseDriver, type DriverRequest } from './driver-choice.ts';
+import { chooseDriver, reapMachines, type DriverRequest } from './drivers/index.ts';
 import { newToken, startLocalCluster, type LocalCluster } from './local-cluster.ts';
-import { reapMachines } from './machines.ts';
 import { writePrivate } from './private-file.ts';
 import { identifyProcess } from './process-identity.ts';
 import { ReadyPipe } from './ready-pipe.ts';
@@ -89,7 +88,7 @@ async function startDaemon(
   signal.throwIfAborted();
   const machinesFolder = await machinesFolderFor(folder, known.machinesFolder, env);
   // Machines of a sandbox that was killed are taken over by their own driver only.
-  if (choice.info.name !== 'qemu') await reapMachines(machinesFolder);
+  await reapMachines(machinesFolder, choice.info.name);
   const person = personName(env);
   const token = known.token ?? newToken();
   onProgress(`starting ${api === 'embedded' ? 'the API' : api}, machines are ${choice.info.name}`);

@@ -4,7 +4,7 @@ export { sandboxLogs, sandboxStatus, startSandbox, stopSandbox } from './lifecyc
 export type * from './lifecycle.ts';
 export type { DaemonOptions } from './daemon.ts';
 export type { ApiName } from './api-choice.ts';
-export type { DriverInfo, DriverName, GuestInfo } from './daemon-record.ts';
+export type { DriverInfo, DriverName, GuestInfo } from './drivers/index.ts';
 
 /** See daemon.ts; loaded only when it is called, because it is most of the sandbox. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {

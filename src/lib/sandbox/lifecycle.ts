@@ -9,10 +9,10 @@ import { SANDBOX_CONTEXT } from './kubeconfig.ts';
 import { followLog, type FollowLogOptions } from './daemon-log.ts';
 import { spawnDaemon } from './daemon-process.ts';
 import { readDaemonRecord, runningDaemon } from './daemon-record.ts';
-import type { DaemonRecord, DriverInfo, DriverName } from './daemon-record.ts';
+import type { DaemonRecord } from './daemon-record.ts';
+import { reapMachines, type DriverInfo, type DriverName } from './drivers/index.ts';
 import { reapServers } from './kube-apiserver/processes.ts';
 import { withLock } from './lock.ts';
-import { reapMachines } from './machines.ts';
 import { sandboxFolder } from './paths.ts';
 import { signalProcess, waitForProcessEnd } from './process-identity.ts';
 import {
