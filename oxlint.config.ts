@@ -106,7 +106,7 @@ export default defineConfig({
       rules: { 'no-restricted-imports': ['error', { patterns: [...homed(folder), outside(folder)] }] },
     })),
     {
-      files: ['src/lib/io/runtime.ts', 'src/main.ts'],
+      files: ['src/lib/io/runtime.ts', 'src/main.ts', 'bin/*.js'],
       rules: { 'no-restricted-properties': 'off' },
     },
     {
