@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { describe, test, type TestContext } from 'node:test';
 import { consoleStage, type StagedVm } from '../commands/console/stage.ts';
 import { CliHome, eventually, type CliProcess } from '../helpers/cli-process.ts';
@@ -22,7 +22,7 @@ interface Moment {
   /** Default: the one that links. */
   viewer?: string;
   fault?: Fault;
-  reached: (vmop: CliProcess, vm: StagedVm, requests: () => string[]) => Promise<unknown>;
+  reached: (vmop: CliProcess, vm: StagedVm, requests: () => string[], viewer: string) => Promise<unknown>;
   /** Whether a new password was stored by then. */
   stored: boolean;
 }
@@ -30,7 +30,8 @@ interface Moment {
 const viewing =
   (...more: string[]) =>
   (viewer: string) => ['--viewer', viewer, ...more];
-const hangs = 'exec sleep 300\n';
+/** It has read its connection file as soon as its id is there. */
+const hangs = 'cat > /dev/null; echo $$ > "$0.pid"; exec sleep 300\n';
 
 const MOMENTS: Moment[] = [
   {
@@ -51,17 +52,20 @@ const MOMENTS: Moment[] = [
     stored: true,
   },
   {
-    name: 'while the viewer starts',
+    name: 'while the viewer hangs',
     args: viewing(),
     viewer: hangs,
-    reached: (vmop) => vmop.shows(/starting remote-viewer/),
+    reached: (_vmop, _vm, _requests, path) =>
+      eventually('it has started', async () => assert.notEqual(await readFile(`${path}.pid`, 'utf8'), '')),
     stored: true,
   },
   {
-    name: 'while a viewer starts that reads a file',
+    name: 'connected, with a viewer that reads a file',
     args: viewing('--viewer-arg', '--file={file}'),
-    viewer: hangs,
-    reached: (vmop) => vmop.shows(/starting remote-viewer/),
+    reached: async (vmop, vm) => {
+      await vmop.shows(/connected to/);
+      await vm.shown();
+    },
     stored: true,
   },
   {
@@ -129,15 +133,10 @@ describe(
         const { kubeconfig, requests } = await api(t, fault);
         const own = await CliHome.create({ DISPLAY: ':none' });
         t.after(() => own.close());
-        const line = [
-          'console',
-          vm.name,
-          '--validity',
-          `${VALIDITY_SECONDS}s`,
-          ...args(await stage.viewer(viewer)),
-        ];
+        const program = await stage.viewer(viewer);
+        const line = ['console', vm.name, '--validity', `${VALIDITY_SECONDS}s`, ...args(program)];
         const vmop = own.start(line, { KUBECONFIG: kubeconfig });
-        await reached(vmop, vm, requests);
+        await reached(vmop, vm, requests, program);
         vmop.kill('SIGKILL');
         assert.equal((await vmop.ended()).signal, 'SIGKILL');
 

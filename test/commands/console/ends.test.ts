@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DISPLAY_SECRETS } from '../../../src/lib/console/secret/display-secret.ts';
+import { consoleUse, isRunning } from '../../../src/lib/vm/state.ts';
 import { VMS } from '../../../src/lib/vm/parse.ts';
 import { Situations } from '../../e2e/situations.ts';
-import { closeWindow, consoleStage, type StagedVm } from './stage.ts';
+import { closeWindow, consoleStage, viewerGone, type StagedVm } from './stage.ts';
 import type { VmopProcess } from '../../helpers/vmop.ts';
 import type { RunOptions } from '../suite.ts';
 
@@ -20,6 +21,7 @@ async function open(vm: StagedVm, args: string[] = [], options: RunOptions = {})
   const console = stage.start([vm.name, '--viewer', viewer, ...args], options);
   await console.shows(`connected to ${vm.name}`);
   await vm.shown();
+  await stage.sandbox.waitFor(vm.name, (current) => consoleUse(current).connected);
   return { console, viewer };
 }
 
@@ -47,8 +49,8 @@ describe('a session ends, and the cause is told', { concurrency: true }, () => {
 
   test('one takes it oneself, elsewhere', async (t) => {
     const vm = await stage.vm(t, { name: 'moved' });
-    const { console } = await open(vm);
-    await vm.takenBy('admin', '10.0.0.9');
+    const { console, viewer } = await open(vm);
+    await vm.takenBy('admin', '10.0.0.9', () => viewerGone(viewer));
     const ended = await console.ended;
     assert.equal(ended.code, 5, ended.stderr);
     situations.saw('one opens it again elsewhere', ended, vm.name);
@@ -69,6 +71,7 @@ describe('a session ends, and the cause is told', { concurrency: true }, () => {
     const vm = await stage.vm(t, { name: 'off' });
     const { console } = await open(vm);
     vm.machine().powerOff();
+    await stage.sandbox.waitFor(vm.name, (current) => !isRunning(current));
     vm.hangUp();
     const ended = await console.ended;
     assert.equal(ended.code, 8, ended.stderr);

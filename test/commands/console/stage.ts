@@ -27,6 +27,18 @@ export async function closeWindow(viewer: string): Promise<void> {
   process.kill(Number(await readFile(`${viewer}.pid`, 'utf8')), 'SIGUSR2');
 }
 
+/** Resolves when a viewer of `ConsoleStage.viewer` has ended. */
+export async function viewerGone(viewer: string): Promise<void> {
+  const pid = Number(await readFile(`${viewer}.pid`, 'utf8'));
+  await until(() => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  });
+}
+
 /** A VM that runs, with a SPICE server in front of its simulated machine. */
 export interface StagedVm {
   name: string;
@@ -37,8 +49,8 @@ export interface StagedVm {
   shown(): Promise<void>;
   /** The server hangs up on everybody. */
   hangUp(): void;
-  /** Somebody else connects, and whoever was there is thrown out. */
-  takenBy(user: string, from: string): Promise<void>;
+  /** Somebody else connects, and whoever was there is thrown out; `thrownOut` comes before the VM shows it. */
+  takenBy(user: string, from: string, thrownOut?: () => Promise<void>): Promise<void>;
 }
 
 export interface ConsoleStage {
@@ -161,9 +173,10 @@ async function stagedVm(
       assert.ok(secret);
       return secret;
     },
-    async takenBy(user, from) {
+    async takenBy(user, from, thrownOut) {
       await sandbox.patchStatus(name, { consoleUser: user });
       hangUp();
+      await thrownOut?.();
       machine().connectConsole(from);
       await sandbox.waitFor(name, ({ status }) => status.consoleClient === from);
     },
