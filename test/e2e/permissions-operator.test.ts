@@ -165,6 +165,37 @@ suite('VM-Operator and its runners work on where access was applied', { skip }, 
     }
   });
 
+  test('what only has the name of a runner’s object is nobody’s to change', async () => {
+    const imposter = 'imposter';
+    const spec = { permissions: [{ user: 'alice', may: ['*'] }], vm: { display: { spice: {} } } };
+    const metadata = { name: imposter };
+    const container = { name: imposter, image: 'example.org/other:1' };
+    await admin.create(RAW_VMS, NAMESPACE, { metadata, spec });
+    const secret = `${imposter}-display-secret`;
+    await admin.create(DISPLAY_SECRETS, NAMESPACE, { metadata: { name: secret }, data: {} });
+    await admin.create(CONFIG_MAPS, NAMESPACE, { metadata, data: { key: 'value' } });
+    await admin.create(PODS, NAMESPACE, {
+      metadata,
+      spec: { serviceAccountName: 'default', containers: [container] },
+    });
+    assert.equal((await apply()).code, 0);
+    const password = { data: { 'display-password': 'eA==' } };
+    const attempts = [
+      patching(DISPLAY_SECRETS, password, secret),
+      patching(CONFIG_MAPS, { data: { key: 'other' } }, imposter),
+      patching(PODS, { metadata: { annotations: { a: 'b' } } }, imposter),
+      (cluster: Cluster) => cluster.delete(PODS, { namespace: NAMESPACE, name: imposter }, { dryRun: true }),
+    ];
+    for (const run of attempts) {
+      await eventually(async () =>
+        (await refused('alice', run)).includes('vmop: needs permission administrate'),
+      );
+      assert.match(await refused('alice', run), /on VM imposter\S* to change what is not of its runner/);
+      assert.equal(await refused('manager', run), '');
+    }
+    assert.equal(await refused('alice', patching(DISPLAY_SECRETS, password, secretName(VM))), '');
+  });
+
   test('apply refuses to lock out a runner that may report on its VM by name only, until it is exempt', async () => {
     await buildVm(admin, 'other', 'running', []);
     await admin.delete(PODS, ref, { graceSeconds: 0 });

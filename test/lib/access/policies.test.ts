@@ -65,11 +65,39 @@ test('nobody is limited outside of the namespaces that were looked at', () => {
       ['other', 'vmop-runner-objects'],
     ],
   );
+  assert.deepEqual(whole[1]?.spec.matchResources?.objectSelector.matchLabels, {
+    'app.kubernetes.io/name': 'vm-runner',
+  });
   for (const { metadata, spec } of whole) {
     assert.deepEqual(spec.matchResources?.namespaceSelector.matchLabels, {
       'kubernetes.io/metadata.name': metadata.labels['vmop/namespace'],
     });
   }
+});
+
+test('what Roles name is bound by its names, labelled or not', () => {
+  const vms = [vmOf('b', [{ user: 'alice', may: ['*'] }]), vmOf('a', [{ user: 'bob', may: ['start'] }])];
+  const [byName, ...more] = bindings(vms, []).filter(({ metadata }) =>
+    metadata.name.startsWith('vmop-runner-names'),
+  );
+  assert.deepEqual(more, []);
+  assert.equal(byName?.spec.policyName, 'vmop-runner-objects');
+  assert.deepEqual(
+    byName.spec.matchResources?.resourceRules.map(({ resources, resourceNames }) => [
+      resources,
+      resourceNames,
+    ]),
+    [
+      [
+        ['configmaps', 'pods'],
+        ['a', 'b'],
+      ],
+      [['secrets'], ['a-display-secret', 'b-display-secret']],
+    ],
+  );
+  const many = Array.from({ length: 2500 }, (_, index) => vmOf(`vm-${index}`, [{ user: 'u', may: ['*'] }]));
+  const parts = bindings(many, []).filter(({ metadata }) => metadata.name.startsWith('vmop-runner-names'));
+  assert.equal(parts.length, 3);
 });
 
 test('each VM that a Role names has a binding with its own Secrets, and a name of its own', () => {

@@ -8,7 +8,7 @@ import {
 } from '../types.ts';
 import { OPTIONS_ANNOTATION, policyOptionsText, type PolicyOptions } from './options.ts';
 import { matched, namespaceNamed } from './cel.ts';
-import { objectsOfVm, runnerObjectsSpec, runnerPermissionsSpec } from './runners.ts';
+import { labelledObjects, namedObjects, runnerObjectsSpec, runnerPermissionsSpec } from './runners.ts';
 import { vmsSpec } from './vms.ts';
 
 export const VMS_POLICY = 'vmop-vms';
@@ -33,6 +33,7 @@ export function accessPolicies(
   return [
     ...specs.map(([name, spec]) => policy(name, spec, options)),
     ...namespaces.flatMap(namespaceBindings),
+    ...namesBindings(grants),
     ...vmBindings(grants),
   ];
 }
@@ -65,30 +66,61 @@ function binding(
 
 /** What holds for all VMs of a namespace. */
 function namespaceBindings(namespace: string): AdmissionPolicyBinding[] {
-  return [VMS_POLICY, RUNNER_OBJECTS].map((policyName) =>
-    binding(stableName([policyName], namespace), namespace, {
-      policyName,
-      matchResources: matched([], { namespaceSelector: namespaceNamed(namespace) }),
+  const whole = matched([], { namespaceSelector: namespaceNamed(namespace) });
+  return [
+    binding(stableName([VMS_POLICY], namespace), namespace, {
+      policyName: VMS_POLICY,
+      matchResources: whole,
+    }),
+    binding(stableName([RUNNER_OBJECTS], namespace), namespace, {
+      policyName: RUNNER_OBJECTS,
+      matchResources: labelledObjects(namespace),
+    }),
+  ];
+}
+
+/** An object of the API server holds 1.5 MB at most, and each VM has two names in it. */
+const VMS_PER_BINDING = 1000;
+
+/** For what Roles name, whether it is labelled or not: few of them, since each costs every write in the namespace. */
+function namesBindings(grants: readonly NamespaceGrants[]): AdmissionPolicyBinding[] {
+  const byNamespace = Map.groupBy(grantedVms(grants), ({ namespace }) => namespace);
+  return [...byNamespace].flatMap(([namespace, vms]) =>
+    Array.from({ length: Math.ceil(vms.length / VMS_PER_BINDING) }, (_, part) => {
+      const some = vms.slice(part * VMS_PER_BINDING, (part + 1) * VMS_PER_BINDING);
+      const name = stableName(['vmop-runner-names'], namespace, part === 0 ? '' : String(part + 1));
+      return binding(name, namespace, {
+        policyName: RUNNER_OBJECTS,
+        matchResources: namedObjects(
+          namespace,
+          some.map(({ vm }) => vm),
+          some.flatMap(({ secrets }) => secrets),
+        ),
+      });
     }),
   );
 }
 
 /** One for each VM that a Role names. */
 function vmBindings(grants: readonly NamespaceGrants[]): AdmissionPolicyBinding[] {
-  const vms = new Map(
-    grants.flatMap(({ namespace, vms }) =>
-      vms.map(({ vm, secrets }) => [`${namespace}/${vm}`, { namespace, vm, secrets }] as const),
-    ),
-  );
-  return [...vms.keys()].toSorted().flatMap((key) => {
-    const found = vms.get(key);
-    if (found === undefined) return [];
-    const { namespace, vm, secrets } = found;
-    return binding(stableName(['vmop', 'vm'], key), namespace, {
+  return grantedVms(grants).map(({ namespace, vm, secrets }) =>
+    binding(stableName(['vmop', 'vm'], `${namespace}/${vm}`), namespace, {
       policyName: RUNNER_PERMISSIONS,
       // Without its VM a pod is left behind, which its operator must be able to tidy up.
       paramRef: { name: vm, namespace, parameterNotFoundAction: 'Allow' },
-      matchResources: objectsOfVm(namespace, vm, secrets),
-    });
-  });
+      matchResources: namedObjects(namespace, [vm], secrets),
+    }),
+  );
+}
+
+/** The VMs that Roles name, in an order that only their names decide. */
+function grantedVms(
+  grants: readonly NamespaceGrants[],
+): { namespace: string; vm: string; secrets: string[] }[] {
+  const vms = new Map(
+    grants.flatMap(({ namespace, vms: granted }) =>
+      granted.map(({ vm, secrets }) => [`${namespace}/${vm}`, { namespace, vm, secrets }] as const),
+    ),
+  );
+  return [...vms].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, vm]) => vm);
 }

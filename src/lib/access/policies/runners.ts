@@ -25,12 +25,13 @@ const label = (key: string): string => `oldObject.metadata.?labels[?"app.kuberne
 
 /**
  * What of a display Secret, of a runner's ConfigMap and of its pod may be changed at all. It asks for no permission:
- * these objects do not say what their VM permits, and RBAC names who may change them.
+ * these objects do not say what their VM permits, and RBAC names who may change them. Bound to the runners' labels, and
+ * to the names that Roles give: what has such a name and not the labels is nobody's to change.
  */
 export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
   const need = (resource: string, expression: string, what: string): Validation =>
     demand(
-      `request.resource.resource != "${resource}" || (${expression})`,
+      `request.operation == "DELETE" || request.resource.resource != "${resource}" || (${expression})`,
       'variables.vm',
       ADMINISTRATE,
       what,
@@ -41,20 +42,21 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
     failurePolicy: 'Fail',
     matchConstraints: matched([
       { ...core, operations: ['UPDATE'], resources: ['secrets', 'configmaps', 'pods'] },
+      { ...core, operations: ['DELETE'], resources: ['pods'] },
     ]),
-    matchConditions: [
+    matchConditions: [...limitedOnly(options), NOT_FREE_OF_NAMES],
+    variables: [
       named(
-        'of-a-runner',
+        'isRunners',
         'request.resource.resource == "secrets"\n' +
           `  ? ${label('name')} == "vm-runner" && ${label('component')} == "display-secret"\n` +
           `  : ${label('name')} == "vm-runner"\n` +
           '    || oldObject.metadata.?ownerReferences.orValue([]).exists(owner, owner.kind == "VirtualMachine")',
       ),
-      ...limitedOnly(options),
-      NOT_FREE_OF_NAMES,
-    ],
-    variables: [
-      named('vm', `request.resource.resource == "secrets" ? ${label('instance')} : request.name`),
+      named(
+        'vm',
+        `request.resource.resource == "secrets" && variables.isRunners ? ${label('instance')} : request.name`,
+      ),
       named('data', 'object.?data.orValue({})'),
       named('dataBefore', 'oldObject.?data.orValue({})'),
       named('config', 'variables.data[?"config.yaml"].orValue("")'),
@@ -65,6 +67,8 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
       named('notesBefore', 'oldObject.metadata.?annotations.orValue({})'),
     ],
     validations: [
+      // Of the name that VM-Operator would give it, but somebody else's.
+      demand('variables.isRunners', 'variables.vm', ADMINISTRATE, 'to change what is not of its runner'),
       need(
         'secrets',
         [
@@ -144,11 +148,19 @@ export function runnerPermissionsSpec(options: PolicyOptions): AdmissionPolicy['
   };
 }
 
-/** The objects of one VM. */
-export function objectsOfVm(namespace: string, vm: string, secrets: string[]): MatchedResources {
+/** The objects that are labelled as a runner's. */
+export function labelledObjects(namespace: string): MatchedResources {
+  return matched([], {
+    namespaceSelector: namespaceNamed(namespace),
+    objectSelector: { matchLabels: { ...RUNNER_LABELS } },
+  });
+}
+
+/** The objects of VMs, by their names. */
+export function namedObjects(namespace: string, vms: string[], secrets: string[]): MatchedResources {
   return matched(
     [
-      { ...core, operations: ['UPDATE', 'DELETE'], resources: ['configmaps', 'pods'], resourceNames: [vm] },
+      { ...core, operations: ['UPDATE', 'DELETE'], resources: ['configmaps', 'pods'], resourceNames: vms },
       ...(secrets.length === 0
         ? []
         : [
