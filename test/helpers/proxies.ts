@@ -10,7 +10,7 @@ interface Owner {
 
 export interface TestProxy {
   port: number;
-  /** `host:port` of each way that was asked for. */
+  /** `host:port` of each way that was asked for, and the URL of each request that it carried. */
   asked: string[];
   /** The `Proxy-Authorization`, or `name:password`, that came with each. */
   credentials: (string | undefined)[];
@@ -27,6 +27,21 @@ export async function startHttpProxy(
 ): Promise<TestProxy> {
   const server = tls ? https.createServer(tls) : http.createServer();
   const proxy = await listen(owner, server);
+  server.on('request', (request, response) => {
+    const { url = '', method = '', headers } = request;
+    proxy.asked.push(url);
+    proxy.credentials.push(headers['proxy-authorization']);
+    if (status !== 200) {
+      response.writeHead(status).end();
+      return;
+    }
+    const sent = http.request(url, { method, headers, agent: false }, (answer) => {
+      response.writeHead(answer.statusCode ?? 0, answer.headers);
+      answer.pipe(response);
+    });
+    sent.on('error', () => response.destroy());
+    request.pipe(sent);
+  });
   server.on('connect', ({ url = '', headers }, client: net.Socket) => {
     proxy.asked.push(url);
     proxy.credentials.push(headers['proxy-authorization']);

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '../errors.ts';
 import { HungUp } from '../read-exactly.ts';
 import { askConnect, NoHttpProxy } from './connect.ts';
-import { proxyCredentials, proxyEndpoint, ProxyError, type Proxy } from './proxy.ts';
+import { proxyCredentials, proxyEndpoint, ProxyError, proxyRefusal, type Proxy } from './proxy.ts';
 import { askSocks } from './socks.ts';
 
 /** How long a proxy may take to make the way. */
@@ -28,12 +28,21 @@ class Ways {
     this.#proxy = proxy;
   }
 
-  make({ host, port }: Target, use: (socket: net.Socket) => void, fail: (error: Error) => void): void {
+  /** `target` undefined: to the proxy itself. */
+  make(target: Target | undefined, use: (socket: net.Socket) => void, fail: (error: Error) => void): void {
+    this.#make(target, use).catch(fail);
+  }
+
+  async #make(target: Target | undefined, use: (socket: net.Socket) => void): Promise<void> {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(LIMIT_MS)]);
-    // `use` throws for a client certificate that is none.
-    dial(this.#proxy, host ?? '', Number(port), signal)
-      .then(use)
-      .catch(fail);
+    const socket = await dial(this.#proxy, target, signal);
+    try {
+      use(socket);
+    } catch (error) {
+      // A client certificate that is none.
+      socket.destroy();
+      throw error;
+    }
   }
 
   close(): void {
@@ -69,18 +78,20 @@ export class HttpsProxyAgent extends https.Agent {
   }
 }
 
-/** A server without TLS through a proxy, which has to allow CONNECT to it. */
+/** A server without TLS through a proxy: by a way to it, or `carried`, where the proxy gets the requests themselves. */
 export class HttpProxyAgent extends http.Agent {
   readonly #ways: Ways;
+  readonly #carried: boolean;
 
-  constructor(proxy: Proxy, options: http.AgentOptions) {
+  constructor(proxy: Proxy, options: http.AgentOptions, { carried }: { carried: boolean }) {
     super(options);
     this.#ways = new Ways(proxy);
+    this.#carried = carried;
   }
 
   override createConnection(options: http.ClientRequestArgs, callback?: Made): undefined {
     this.#ways.make(
-      options,
+      this.#carried ? undefined : options,
       (socket) => callback?.(null, socket),
       (error) => fail(callback, error),
     );
@@ -97,14 +108,16 @@ function fail(callback: Made | undefined, error: Error): void {
   callback?.(error, new net.Socket());
 }
 
-/** A connection to `host`:`port` by way of the proxy. Errors: `ProxyError`. */
-async function dial(proxy: Proxy, host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+/** A connection to a server by way of the proxy, or to the proxy itself. Errors: `ProxyError`. */
+async function dial(proxy: Proxy, target: Target | undefined, signal: AbortSignal): Promise<net.Socket> {
   const secure = proxy.url.protocol === 'https:';
   const socket = openSocket(proxy, secure);
   // What breaks shows where something is awaited.
   socket.on('error', () => {});
   try {
     await once(socket, secure ? 'secureConnect' : 'connect', { signal });
+    if (target === undefined) return socket;
+    const [host, port] = [target.host ?? '', Number(target.port)];
     if (proxy.url.protocol === 'socks5:') await askSocks(proxy, socket, host, port, signal);
     else await askHttp(proxy, socket, host, port, signal);
     return socket;
@@ -136,13 +149,5 @@ async function askHttp(
     if (!(error instanceof NoHttpProxy)) throw error;
     throw new ProxyError(proxy, 'refused', 'answers with something that is not HTTP', error);
   });
-  if (!made) throw refusal(proxy, status);
-}
-
-function refusal(proxy: Proxy, status: number): ProxyError {
-  const words = `${status} ${http.STATUS_CODES[status] ?? ''}`.trim();
-  if (status === 407) return new ProxyError(proxy, 'credentials', `wants credentials, or others: ${words}`);
-  if (status >= 500)
-    return new ProxyError(proxy, 'noWay', `has no connection to the API server: it answers ${words}`);
-  return new ProxyError(proxy, 'refused', `refuses the connection to the API server: it answers ${words}`);
+  if (!made) throw proxyRefusal(proxy, status);
 }

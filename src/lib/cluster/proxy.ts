@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import net from 'node:net';
 import type { ProxyCredentials } from './connect.ts';
 import { VmopError } from '../errors.ts';
@@ -30,6 +31,15 @@ export class ProxyError extends Error {
     this.problem = problem;
     this.proxy = proxy;
   }
+}
+
+/** What a proxy's answer means that is no success. */
+export function proxyRefusal(proxy: Proxy, status: number): ProxyError {
+  const words = `${status} ${STATUS_CODES[status] ?? ''}`.trim();
+  if (status === 407) return new ProxyError(proxy, 'credentials', `wants credentials, or others: ${words}`);
+  if (status >= 500)
+    return new ProxyError(proxy, 'noWay', `has no connection to the API server: it answers ${words}`);
+  return new ProxyError(proxy, 'refused', `refuses the connection to the API server: it answers ${words}`);
 }
 
 type Env = Record<string, string | undefined>;

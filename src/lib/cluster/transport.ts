@@ -6,9 +6,11 @@ import { unlessAborted } from '../within.ts';
 import { ApiError, type ApiStatus } from './api-error.ts';
 import { Agents } from './agents.ts';
 import { certificateEnd, ConnectionError } from './connection-error.ts';
+import { basicAuthorization } from './connect.ts';
 import { Credentials, type CredentialOptions, type RequestCredentials } from './credentials.ts';
 import { flagsImpersonation, type Impersonated } from './impersonation.ts';
 import type { Kubeconfig } from './kubeconfig.ts';
+import { proxyCredentials, proxyRefusal } from './proxy.ts';
 
 export interface TransportOptions extends CredentialOptions {
   kubeconfig: Kubeconfig;
@@ -60,6 +62,8 @@ interface Opened {
   explain: (error: unknown) => unknown;
 }
 
+const PROXY_WANTS_CREDENTIALS = 407;
+
 /** HTTPS requests to one API server with the credentials of one kubeconfig user. */
 export class Transport {
   readonly #options: TransportOptions;
@@ -94,7 +98,7 @@ export class Transport {
     let repeated = false;
     return {
       server: this.#server,
-      agent: await this.#agents.with(credentials.tls),
+      agent: await this.#agents.forUpgrades(credentials.tls),
       headers: this.#headers(credentials),
       refused: async () => {
         if (repeated) return false;
@@ -141,7 +145,7 @@ export class Transport {
     const { method, path, body, signal } = request;
     const { timeoutMs } = this.#options;
     const credentials = await this.#awaitCredentials(signal);
-    const agent = await this.#agents.with(credentials.tls);
+    const agent = await this.#agents.forRequests(credentials.tls);
     // Connections that the server has closed meanwhile are dropped in this turn.
     if (method !== 'GET') await turn();
     const started = Date.now();
@@ -171,6 +175,12 @@ export class Transport {
         // From here on the error reaches whoever reads the body.
         outgoing.on('error', () => {});
         const { statusCode: status = 0, headers } = response;
+        const { carrier } = this.#agents;
+        if (carrier && status === PROXY_WANTS_CREDENTIALS) {
+          outgoing.destroy();
+          fail(proxyRefusal(carrier, status));
+          return;
+        }
         const head = { status, headers, at: (started + Date.now()) / 2, credentials };
         resolve({ head, body: response, done, explain });
       });
@@ -194,12 +204,17 @@ export class Transport {
       headers['content-type'] = contentType;
       headers['content-length'] = Buffer.byteLength(body);
     }
+    const { carrier } = this.#agents;
+    const known = carrier && proxyCredentials(carrier);
+    if (known) headers['proxy-authorization'] = basicAuthorization(known);
     const client = url.protocol === 'http:' ? http : https;
     try {
       return client.request(url, {
         method,
         headers,
         agent,
+        // A proxy that carries a request has to be told where to.
+        ...(carrier ? { path: `${url.origin}${url.pathname}${url.search}` } : {}),
         ...(signal ? { signal } : {}),
       });
     } catch (error) {

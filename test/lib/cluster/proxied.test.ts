@@ -94,14 +94,47 @@ test('the proxy is asked for the server’s name', async (t) => {
   }
 });
 
-test('a server without TLS', async (t) => {
-  const server = await startScriptedServer(t, (request) => reply(request));
-  const proxy = await startHttpProxy(t);
-  const url = `http://127.0.0.1:${proxy.port}`;
-  const { cluster } = await open(t, { cluster: { server: server.url, 'proxy-url': url } });
-  await cluster.get(CONFIG_MAPS, ref);
-  await cluster.get(CONFIG_MAPS, ref);
-  assert.deepEqual([server.requests.length, proxy.asked.length], [2, 1]);
+describe('a server without TLS', () => {
+  test('an HTTP proxy carries the requests themselves', async (t) => {
+    const server = await startScriptedServer(t, (request) => reply(request));
+    const proxy = await startHttpProxy(t);
+    const url = `http://me:secret@127.0.0.1:${proxy.port}`;
+    const { cluster } = await open(t, { cluster: { server: server.url, 'proxy-url': url } });
+    await cluster.get(CONFIG_MAPS, ref);
+    await cluster.self();
+    assert.deepEqual(
+      proxy.asked,
+      server.requests.map(({ path }) => `${server.url}${path}`),
+    );
+    assert.equal(proxy.asked.length, 2);
+    assert.deepEqual(new Set(proxy.credentials), new Set(['Basic bWU6c2VjcmV0']));
+  });
+
+  test('one that wants credentials, one that is not there', async (t) => {
+    const failing = async (url: string): Promise<string> => {
+      const { cluster } = await open(t, { cluster: { server: 'http://api.example', 'proxy-url': url } });
+      return String(await rejectionOf(cluster.get(CONFIG_MAPS, ref)));
+    };
+    const { port } = await startHttpProxy(t, 407);
+    assert.match(
+      await failing(`http://127.0.0.1:${port}`),
+      /the proxy .* wants credentials, or others: 407 Proxy/,
+    );
+    assert.match(
+      await failing('http://127.0.0.1:1'),
+      /the proxy http:\/\/127.0.0.1:1 .* cannot be reached: .*ECONN/,
+    );
+  });
+
+  test('a SOCKS proxy makes a way', async (t) => {
+    const server = await startScriptedServer(t, (request) => reply(request));
+    const proxy = await startSocksProxy(t);
+    const url = `socks5://127.0.0.1:${proxy.port}`;
+    const { cluster } = await open(t, { cluster: { server: server.url, 'proxy-url': url } });
+    await cluster.get(CONFIG_MAPS, ref);
+    await cluster.get(CONFIG_MAPS, ref);
+    assert.deepEqual([server.requests.length, proxy.asked.length], [2, 1]);
+  });
 });
 
 test('a client certificate that is none is an error there, too', async (t) => {
