@@ -3,7 +3,8 @@
  * the static checks then do not run. The last line is `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { run } from 'node:test';
 
@@ -11,6 +12,7 @@ const root = path.join(import.meta.dirname, '..');
 const bin = (name: string): string => path.join(root, 'node_modules/.bin', name);
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skips: string[] = [];
+const times: { seconds: number; file: string }[] = [];
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** One command that passes or fails as a whole; its output is shown when it fails. */
@@ -80,12 +82,26 @@ async function testFiles(files: string[], concurrency: number): Promise<void> {
   });
   stream.on('test:summary', ({ file, success, counts: inFile }) => {
     if (file === undefined) return;
-    const seconds = ((Date.now() - (started.get(file) ?? Date.now())) / 1000).toFixed(1);
-    say(`${success ? 'ok  ' : 'FAIL'} ${path.relative(root, file)}: ${inFile.tests} tests (${seconds} s)`);
+    const seconds = (Date.now() - (started.get(file) ?? Date.now())) / 1000;
+    const name = path.relative(root, file);
+    times.push({ seconds, file: name });
+    say(`${success ? 'ok  ' : 'FAIL'} ${name}: ${inFile.tests} tests (${seconds.toFixed(1)} s)`);
   });
   stream.on('test:stderr', ({ message }) => void process.stderr.write(message));
   for await (const _event of stream) void _event;
 }
+
+/** Tests tidy up after themselves: what is left in the folder for their temporary files is a failure. */
+function checkTemporary(folder: string): void {
+  const left = readdirSync(folder).filter((name) => name.startsWith('vmop-'));
+  if (left.length > 0) {
+    counts.failed += 1;
+    say(`FAIL temporary files are left behind: ${left.join(', ')}`);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+const SLOWEST = 5;
 
 const wanted = process.argv.slice(2);
 const files = (wanted.length > 0 ? wanted : ['test/**/*.test.ts']).flatMap((pattern) =>
@@ -98,12 +114,17 @@ const started = Date.now();
 const ready = await check('system packages', node, ['scripts/system-packages.ts', 'test']);
 if (!ready) say('some tests will be skipped or fail without these packages');
 if (wanted.length === 0) await staticChecks();
+const temporary = mkdtempSync(path.join(os.tmpdir(), 'vmop-'));
+process.env['TMPDIR'] = temporary;
 await testFiles(
   tests.filter((file) => !heavy(file)),
   2,
 );
 await testFiles(tests.filter(heavy), 1);
+checkTemporary(temporary);
 for (const skip of skips) say(`skipped ${skip}`);
+const slowest = times.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
+say(`slowest: ${slowest.map(({ seconds, file }) => `${file} ${seconds.toFixed(0)} s`).join(', ')}`);
 say(`took ${Math.round((Date.now() - started) / 1000)} s`);
 say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 // CI has all that the tests need: there a skipped test is one that nobody ran.
