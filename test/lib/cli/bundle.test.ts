@@ -205,7 +205,7 @@ test('an OIDC token that has to be refreshed', async (t) => {
   };
   const file = await kubeconfig('oidc', { 'auth-provider': { name: 'oidc', config } });
   await assertWhoami({ KUBECONFIG: file });
-  assert.ok(readFileSync(file, 'utf8').includes(`id-token: ${TOKEN}`));
+  assert.ok(readFileSync(file, 'utf8').includes(`"id-token":"${TOKEN}"`));
 });
 
 test('through proxies: HTTP, HTTPS, SOCKS', async (t) => {
