@@ -86,6 +86,29 @@ suite('work of restricted users, with an operator at work, on a real API server'
     }
   });
 
+  test('a change of permissions says what access apply still has to do', async () => {
+    const change = async (line: string): Promise<string> => (await works('admin', line)).stderr;
+    assert.match(
+      await change('permissions revoke other --user bob --may reset'),
+      /^changing is over; reading \(VM, display password, log, port-forward\) goes on until it is applied: vmop access apply$/m,
+    );
+    assert.match(
+      await change('permissions grant other --user bob --may reset'),
+      /lets nobody use what is new until it is applied: vmop access apply$/m,
+    );
+    assert.match(
+      await change('permissions revoke --pool desks --user carol --may reset'),
+      /goes on with what the pool permitted until it is applied/,
+    );
+    assert.doesNotMatch(await change('permissions grant other --user bob --may reset'), /access apply/);
+    assert.doesNotMatch(
+      await change('permissions grant other --user eve --may stop --dry-run'),
+      /access apply/,
+    );
+    await works('admin', 'permissions grant --pool desks --user carol --may *');
+    await works('admin', 'access apply');
+  });
+
   test('nobody’s change of what VM-Operator does itself is in its way', async () => {
     assert.equal((await as('admin', 'access check')).code, 0);
   });

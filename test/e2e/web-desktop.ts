@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { chromium, type Browser } from 'playwright-core';
 import { startBridge, type Bridge } from '../../src/lib/console/bridge/index.ts';
-import { endpointDial } from '../../src/lib/console/dial.ts';
+import { endpointDial } from '../../src/lib/console/reach/dial.ts';
 import { createQemuDriver } from '../../src/lib/sandbox/drivers/qemu/driver.ts';
 import type { Machine, MachineEvent } from '../../src/lib/sandbox/drivers/driver.ts';
 import { machineFiles } from '../../src/lib/sandbox/drivers/qemu/files.ts';

@@ -7,7 +7,7 @@ import {
   type DisplaySecret,
 } from '../../src/lib/console/secret/display-secret.ts';
 import { passwordPatch, type PasswordChange } from '../../src/lib/console/secret/password.ts';
-import { RUNNER_PODS } from '../../src/lib/console/runner-pod.ts';
+import { RUNNER_PODS } from '../../src/lib/console/reach/runner-pod.ts';
 import { EVENTS } from '../../src/lib/vm/events.ts';
 
 const PATIENCE_MS = 30_000;

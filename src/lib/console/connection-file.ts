@@ -8,8 +8,8 @@ import {
   proxyUrl,
   type Endpoint,
   type LocalEndpoint,
-} from './address.ts';
-import { checkedCertificates, checkedSubject } from './certificates.ts';
+} from './reach/address.ts';
+import { checkedCertificates, checkedSubject } from './reach/certificates.ts';
 import { keyFileGroup } from './key-file.ts';
 
 export interface ConnectionRequest {

@@ -9,7 +9,7 @@ import { refOf } from '../vm/write.ts';
 import { ConsolePassword } from './console-password.ts';
 import { consoleGates, gateError, type GateName } from './gates.ts';
 import type { ConsoleHooks, ConsoleRequest } from './request.ts';
-import { findRoute, type Route } from './route.ts';
+import { findRoute, type Route } from './reach/route.ts';
 
 /** A console that a viewer can be pointed at. */
 export interface PreparedConsole {

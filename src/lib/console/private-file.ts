@@ -5,7 +5,7 @@ import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { VmopError, messageOf } from '../errors.ts';
 import { sanitize } from '../text.ts';
-import { quoted } from './address.ts';
+import { quoted } from './reach/address.ts';
 import { onProcessEnd } from './exit-guard.ts';
 
 /** A file that nobody else on this machine can read and that does not outlive this process. */

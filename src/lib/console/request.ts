@@ -1,6 +1,6 @@
 import type { Cluster } from '../cluster/types.ts';
 import type { Permission, VmPool } from '../vm/types.ts';
-import type { EndpointOverrides } from './endpoint.ts';
+import type { EndpointOverrides } from './reach/endpoint.ts';
 import type { TunnelChoice } from '../console-choices.ts';
 
 /** What a person sees while a console is opened. */

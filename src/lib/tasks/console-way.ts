@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Settings } from '../cli/settings.ts';
-import type { Given } from '../console/address.ts';
-import type { EndpointOverrides } from '../console/endpoint.ts';
+import type { Given } from '../console/reach/address.ts';
+import type { EndpointOverrides } from '../console/reach/endpoint.ts';
 import type { TunnelChoice } from '../console-choices.ts';
 import { messageOf, VmopError } from '../errors.ts';
 

@@ -1,7 +1,7 @@
 import type { Context } from '../cli/context.ts';
 import { resolveVm } from '../cli/targets.ts';
 import type { DisconnectAction } from '../console-choices.ts';
-import { dealWithDesktop } from '../console/after-session.ts';
+import { dealWithDesktop } from '../console/session/after-session.ts';
 import { governingPool } from '../vm/inventory.ts';
 import type { Vm } from '../vm/types.ts';
 import { refKey } from '../vm/follow.ts';

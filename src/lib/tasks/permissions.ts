@@ -1,3 +1,4 @@
+import { isAccessApplied } from '../access/plan.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject, compact } from '../cluster/parse.ts';
 import type { KubeObject, ObjectRef, Resource } from '../cluster/types.ts';
@@ -118,12 +119,14 @@ export async function changePermissions(
     await changePool(context, flags.pool, names, change, flags);
     return;
   }
+  const changed = new Set<string>();
   await onTargets<PermissionResult>(context, names, flags, {
     permissions: [],
     act: async ({ vm }) => {
       const { assignment } = vm.status;
       await requireAdministrator(context, vm);
       const edited = await edit(context, VMS, vm, change, 'vm', flags['dry-run']);
+      if (edited.changed) changed.add(edited.namespace);
       if (assignment !== undefined) {
         context.terminal.warn(
           `${vm.name} is assigned from pool ${sanitize(assignment.pool)}, whose permissions govern it now; ` +
@@ -133,7 +136,28 @@ export async function changePermissions(
       return compact({ ...edited, kind: 'VirtualMachine' as const, governedBy: assignment?.pool });
     },
     sentence,
+  }).finally(async () => {
+    for (const namespace of changed) await sayWhatIsLeft(context, namespace, change, 'vm');
   });
+}
+
+/** Where access was applied, a change of spec.permissions is not all of it. Who may not look there is told nothing. */
+async function sayWhatIsLeft(
+  { cluster, namespace: current, terminal }: Context,
+  namespace: string,
+  { action }: PermissionChange,
+  owner: PermissionsOwner,
+): Promise<void> {
+  if (!(await isAccessApplied(cluster, namespace))) return;
+  const apply = `vmop access apply${namespace === current ? '' : ` -n ${namespace}`}`;
+  const left = {
+    grant: 'the API server enforces permissions here, and lets nobody use what is new until it is applied',
+    revoke:
+      owner === 'vm'
+        ? 'changing is over; reading (VM, display password, log, port-forward) goes on until it is applied'
+        : 'the API server goes on with what the pool permitted until it is applied',
+  };
+  terminal.info(`${left[action]}: ${apply}`);
 }
 
 async function changePool(
@@ -165,6 +189,7 @@ async function changePool(
     { ...edited, kind: 'VmPool' },
     { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument },
   );
+  if (edited.changed) await sayWhatIsLeft(context, ref.namespace, change, 'pool');
 }
 
 /** A courtesy, as for every permission: whether it may be written is the API server's to say. */

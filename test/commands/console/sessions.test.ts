@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
-import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/sessions.ts';
-import type { Presentation } from '../../../src/lib/console/show.ts';
-import type { ViewerEvent } from '../../../src/lib/console/viewer/debug-output.ts';
+import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/session/sessions.ts';
+import type { Presentation } from '../../../src/lib/console/session/show.ts';
+import type { DisplayEvent } from '../../../src/lib/console/session/display-event.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { Situations } from '../../e2e/situations.ts';
 import { until } from '../suite.ts';
@@ -11,11 +11,11 @@ import { consoleStage, type StagedVm } from './stage.ts';
 
 const stage = consoleStage();
 const situations = new Situations('Reconnecting');
-const UP: ViewerEvent[] = [{ type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
-const LOST: ViewerEvent = { type: 'mainClosed' };
+const UP: DisplayEvent[] = [{ type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
+const LOST: DisplayEvent = { type: 'mainClosed' };
 
 /** What a viewer reports, in one session after the other; the last one is closed by its person. */
-type Play = ViewerEvent[][];
+type Play = DisplayEvent[][];
 
 interface Run {
   outcome: ConsoleOutcome;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Endpoint } from '../../../src/lib/console/address.ts';
+import type { Endpoint } from '../../../src/lib/console/reach/address.ts';
 import { connectionFile, type ConnectionRequest } from '../../../src/lib/console/connection-file.ts';
 import type { ErrorCode } from '../../../src/lib/errors.ts';
 import { errorOf } from './helpers.ts';

@@ -5,12 +5,12 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connectionFile } from '../../../src/lib/console/connection-file.ts';
-import { preflight } from '../../../src/lib/console/preflight.ts';
+import { preflight } from '../../../src/lib/console/reach/preflight.ts';
 import {
   superviseSession,
   type SessionOptions,
   type SessionResult,
-} from '../../../src/lib/console/session.ts';
+} from '../../../src/lib/console/session/session.ts';
 import { detectViewer, type ViewerPlan, type WantedViewer } from '../../../src/lib/console/viewer/detect.ts';
 import { launchViewer } from '../../../src/lib/console/viewer/launch.ts';
 import { describePlatform } from '../../../src/lib/console/viewer/platform.ts';

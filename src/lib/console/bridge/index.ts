@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { VmopError } from '../../errors.ts';
-import type { Dial } from '../dial.ts';
+import type { Dial } from '../reach/dial.ts';
 import type { SpiceChannel } from '../spice-link.ts';
 import { within } from '../../within.ts';
 import { joinHalves } from './join.ts';

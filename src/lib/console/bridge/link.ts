@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { messageOf, VmopError } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
-import type { Dial } from '../dial.ts';
+import type { Dial } from '../reach/dial.ts';
 import { readExactly } from '../../read-exactly.ts';
 import {
   AUTH_SPICE,

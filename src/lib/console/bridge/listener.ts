@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
-import { LONGEST_SOCKET_PATH, type Endpoint, type LocalEndpoint } from '../address.ts';
+import { LONGEST_SOCKET_PATH, type Endpoint, type LocalEndpoint } from '../reach/address.ts';
 import { onProcessEnd } from '../exit-guard.ts';
 import type { Bridge } from './index.ts';
 

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { messageOf, VmopError } from '../../errors.ts';
 import { sanitize, truncate } from '../../text.ts';
-import type { Dial } from '../dial.ts';
+import type { Dial } from '../reach/dial.ts';
 import { HungUp, readExactly } from '../../read-exactly.ts';
 import { AUTH_SPICE, NotSpice, parseLinkReply, readFrame, word, type LinkReply } from '../spice-link.ts';
 import { TimeIsUp, within } from '../../within.ts';

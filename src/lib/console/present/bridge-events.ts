@@ -1,9 +1,9 @@
 import { sanitize } from '../../text.ts';
 import type { BridgeEvent } from '../bridge/index.ts';
-import type { ViewerEvent } from '../viewer/debug-output.ts';
+import type { DisplayEvent } from '../session/display-event.ts';
 
 /** What a session learns from its bridge, in the words of a viewer that reports; undefined: nothing of interest. */
-export function eventOfBridge(event: BridgeEvent): ViewerEvent | undefined {
+export function eventOfBridge(event: BridgeEvent): DisplayEvent | undefined {
   switch (event.type) {
     case 'linked':
       if (event.channel.type === 'main') return { type: 'mainOpened' };

@@ -3,9 +3,9 @@ import { listenForViewer, type ViewerListener } from '../bridge/listener.ts';
 import { connectionFile } from '../connection-file.ts';
 import type { KillGuard } from '../../kill-guard.ts';
 import type { PreparedConsole } from '../prepare.ts';
-import type { Shown } from '../session.ts';
-import type { Presentation } from '../show.ts';
-import type { ViewerEvent } from '../viewer/debug-output.ts';
+import type { Shown } from '../session/session.ts';
+import type { Presentation } from '../session/show.ts';
+import type { DisplayEvent } from '../session/display-event.ts';
 import { fillPlaces, needsBridge, reachesSockets, type ViewerPlan } from '../viewer/detect.ts';
 import { launchViewer } from '../viewer/launch.ts';
 import type { Environment } from '../viewer/platform.ts';
@@ -28,7 +28,7 @@ export interface ViewerPresentationOptions {
 const HANG_MS = 30_000;
 
 /** What only the viewer itself knows; of the connection its bridge knows more. */
-const OF_THE_VIEWER: ReadonlySet<ViewerEvent['type']> = new Set([
+const OF_THE_VIEWER: ReadonlySet<DisplayEvent['type']> = new Set([
   'windowClosing',
   'unsupported',
   'fileRejected',
@@ -61,7 +61,7 @@ function isBridged(
 async function straight(
   { route, password }: PreparedConsole,
   options: ViewerPresentationOptions,
-  onEvent: (event: ViewerEvent) => void,
+  onEvent: (event: DisplayEvent) => void,
 ): Promise<Shown> {
   return launched({ endpoint: route.endpoint, password: password.text }, options.plan, options, onEvent);
 }
@@ -70,7 +70,7 @@ async function straight(
 async function throughBridge(
   { route, password }: PreparedConsole,
   options: ViewerPresentationOptions,
-  onEvent: (event: ViewerEvent) => void,
+  onEvent: (event: DisplayEvent) => void,
 ): Promise<Shown> {
   const bridge = await startBridge({
     dial: route.dial,
@@ -126,7 +126,7 @@ async function launched(
   connection: Pick<Parameters<typeof connectionFile>[0], 'endpoint' | 'password'>,
   plan: ViewerPlan,
   { look, env, detach, guard, signal }: ViewerPresentationOptions,
-  onEvent: (event: ViewerEvent) => void,
+  onEvent: (event: DisplayEvent) => void,
 ): Promise<Shown> {
   const text = connectionFile({ ...connection, ...look, deleteThisFile: plan.input === 'file' });
   const onFolder = (folder: string): void => guard?.watchFolder(folder);

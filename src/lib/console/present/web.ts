@@ -3,10 +3,10 @@ import type { VmopError } from '../../errors.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import type { ConsoleHooks } from '../request.ts';
-import { whereOf } from '../route.ts';
-import type { Shown } from '../session.ts';
-import type { Presentation } from '../show.ts';
-import type { ViewerEvent } from '../viewer/debug-output.ts';
+import { whereOf } from '../reach/route.ts';
+import type { Shown } from '../session/session.ts';
+import type { Presentation } from '../session/show.ts';
+import type { DisplayEvent } from '../session/display-event.ts';
 import type { ViewerEnd } from '../viewer/launch.ts';
 import type { LaunchPage } from '../web/browser.ts';
 import { startWebConsole, type WebConsole, type WebConsoleEvent } from '../web/index.ts';
@@ -56,7 +56,7 @@ const REFUSED_BECAUSE: Record<string, string> = {
 
 interface CurrentSession {
   prepared: PreparedConsole;
-  onEvent: (event: ViewerEvent) => void;
+  onEvent: (event: DisplayEvent) => void;
   end: (end: ViewerEnd) => void;
 }
 
@@ -71,7 +71,7 @@ class ConsolePage {
     this.#options = options;
   }
 
-  async show(prepared: PreparedConsole, onEvent: (event: ViewerEvent) => void): Promise<Shown> {
+  async show(prepared: PreparedConsole, onEvent: (event: DisplayEvent) => void): Promise<Shown> {
     const { promise: ended, resolve: end } = Promise.withResolvers<ViewerEnd>();
     this.#session = { prepared, onEvent, end };
     const web = this.#web ?? (await this.#open(prepared));
@@ -159,7 +159,7 @@ function targetOf({ vm, route }: PreparedConsole): LinkTarget {
 async function pageEnd(
   web: WebConsole,
   { vm }: PreparedConsole,
-  onEvent: (event: ViewerEvent) => void,
+  onEvent: (event: DisplayEvent) => void,
 ): Promise<ViewerEnd> {
   const { kind } = await web.ended;
   if (kind === 'pageClosed') onEvent({ type: 'windowClosing' });

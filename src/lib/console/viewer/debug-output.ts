@@ -1,31 +1,7 @@
 import { sanitize, truncate } from '../../text.ts';
+import type { DisplayEvent } from '../session/display-event.ts';
 
-/** What remote-viewer tells with `--debug`, as far as it matters. Texts are sanitized; some are in the user's language. */
-export type ViewerEvent =
-  /** The connection file was understood; the server is being called. */
-  | { type: 'linking' }
-  /** The password was right, and the main channel is up. */
-  | { type: 'mainOpened' }
-  /** A picture can be shown: the channel of this display is up. */
-  | { type: 'displayCreated'; display: number }
-  | { type: 'passwordRefused' }
-  | { type: 'connectFailed'; reason: string }
-  /** Main was given up before or after it was open; by the server when `mainClosed` comes first. */
-  | { type: 'mainDestroyed' }
-  | { type: 'mainClosed' }
-  /** Somebody closes the window; the viewer may still ask whether that is meant. */
-  | { type: 'windowClosing' }
-  /** This build cannot show a console of this kind. */
-  | { type: 'unsupported'; kind: string }
-  | { type: 'fileRejected'; reason: string }
-  | { type: 'noDesktop'; display: string }
-  | { type: 'certificateRefused'; reason: string }
-  /** It came to nothing for a reason of its own. */
-  | { type: 'failed'; reason: string; hint?: string }
-  /** The server hung up, or spoke something else, where its first answer was due. */
-  | { type: 'linkBroken' };
-
-type Shape = [pattern: RegExp, event: (text: string) => ViewerEvent];
+type Shape = [pattern: RegExp, event: (text: string) => DisplayEvent];
 
 /** The first group of a pattern is handed to its event. */
 const SHAPES: Shape[] = [
@@ -53,7 +29,7 @@ const SHAPES: Shape[] = [
 const LONGEST_REASON = 300;
 
 /** What one line of remote-viewer's output says; undefined for most. */
-export function parseViewerLine(line: string): ViewerEvent | undefined {
+export function parseViewerLine(line: string): DisplayEvent | undefined {
   for (const [pattern, event] of SHAPES) {
     const match = pattern.exec(line);
     if (match) return event(truncate(sanitize(match[1] ?? ''), LONGEST_REASON));

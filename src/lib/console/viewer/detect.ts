@@ -1,5 +1,5 @@
 import { VmopError } from '../../errors.ts';
-import { quoted } from '../address.ts';
+import { quoted } from '../reach/address.ts';
 import { viewerInstallCommand } from './install-hint.ts';
 import {
   FLATPAK_APP,

@@ -9,7 +9,8 @@ import { LineSplitter } from '../../lines.ts';
 import { sanitize, truncate } from '../../text.ts';
 import { onProcessEnd } from '../exit-guard.ts';
 import { createPrivateFile, type PrivateFile } from '../private-file.ts';
-import { isPresentable, parseViewerLine, type ViewerEvent } from './debug-output.ts';
+import { isPresentable, parseViewerLine } from './debug-output.ts';
+import type { DisplayEvent } from '../session/display-event.ts';
 import { FILE_PLACE, OTHERWISE, type ViewerPlan } from './detect.ts';
 import type { Environment } from './platform.ts';
 
@@ -19,7 +20,7 @@ export interface LaunchOptions {
   /** The viewer shall outlive this process: nothing is heard from it but its end. */
   detach?: boolean | undefined;
   /** Events of a viewer whose output can be understood, in order. */
-  onEvent?: ((event: ViewerEvent) => void) | undefined;
+  onEvent?: ((event: DisplayEvent) => void) | undefined;
   env: Environment;
   /** Told of the private folder that the connection file is put into. */
   onFolder?: ((folder: string) => void) | undefined;

@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from 'node:net';
 import { VmopError } from '../../errors.ts';
-import { checkedHost, hostInUrl, quoted } from '../address.ts';
+import { checkedHost, hostInUrl, quoted } from '../reach/address.ts';
 
 /** What flags say about where the browser console listens. Absent: nothing was said. */
 export interface ListenRequest {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { duplexPair, type Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
-import { endpointDial } from '../../../../src/lib/console/dial.ts';
+import { endpointDial } from '../../../../src/lib/console/reach/dial.ts';
 import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { VmopError } from '../../../../src/lib/errors.ts';
 import { patience, setUp } from './setup.ts';

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { duplexPair, type Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/console/bridge/index.ts';
-import { endpointDial, type Dial } from '../../../../src/lib/console/dial.ts';
+import { endpointDial, type Dial } from '../../../../src/lib/console/reach/dial.ts';
 import { startFakeServer, type FakeServer, type FakeServerOptions } from './spice-server.ts';
 import { PATIENCE_MS } from './spice-viewer.ts';
 

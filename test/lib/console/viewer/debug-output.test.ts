@@ -2,11 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import {
-  isPresentable,
-  parseViewerLine,
-  type ViewerEvent,
-} from '../../../../src/lib/console/viewer/debug-output.ts';
+import { isPresentable, parseViewerLine } from '../../../../src/lib/console/viewer/debug-output.ts';
+import type { DisplayEvent } from '../../../../src/lib/console/session/display-event.ts';
 
 const FIXTURES = path.join(import.meta.dirname, '..', 'fixtures');
 
@@ -16,13 +13,13 @@ const linesOf = (recording: string): string[] =>
     .filter((line) => /^(out|err) /.test(line))
     .map((line) => line.slice(4));
 
-const LINKING: ViewerEvent = { type: 'linking' };
-const UP: ViewerEvent[] = [LINKING, { type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
-const DESTROYED: ViewerEvent = { type: 'mainDestroyed' };
-const CLOSED: ViewerEvent = { type: 'mainClosed' };
-const failed = (reason: string): ViewerEvent => ({ type: 'connectFailed', reason });
+const LINKING: DisplayEvent = { type: 'linking' };
+const UP: DisplayEvent[] = [LINKING, { type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
+const DESTROYED: DisplayEvent = { type: 'mainDestroyed' };
+const CLOSED: DisplayEvent = { type: 'mainClosed' };
+const failed = (reason: string): DisplayEvent => ({ type: 'connectFailed', reason });
 
-const RECORDINGS: Record<string, ViewerEvent[]> = {
+const RECORDINGS: Record<string, DisplayEvent[]> = {
   'closed-by-user': [...UP, { type: 'windowClosing' }, { type: 'windowClosing' }, DESTROYED, CLOSED],
   'taken-over': [...UP, CLOSED, DESTROYED],
   'vm-quit': [...UP, CLOSED, DESTROYED],

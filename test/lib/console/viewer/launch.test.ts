@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { ViewerEvent } from '../../../../src/lib/console/viewer/debug-output.ts';
+import type { DisplayEvent } from '../../../../src/lib/console/session/display-event.ts';
 import type { ViewerPlan } from '../../../../src/lib/console/viewer/detect.ts';
 import {
   launchViewer,
@@ -24,13 +24,13 @@ const PATH = process.env['PATH'];
 /** Options that collect events; `until` resolves with the first event of a type. */
 function listener(overrides: Partial<LaunchOptions> = {}) {
   const controller = new AbortController();
-  const events: ViewerEvent[] = [];
+  const events: DisplayEvent[] = [];
   const waiting = new Map<string, () => void>();
-  const onEvent = (event: ViewerEvent): void => {
+  const onEvent = (event: DisplayEvent): void => {
     events.push(event);
     waiting.get(event.type)?.();
   };
-  const until = (type: ViewerEvent['type']): Promise<void> =>
+  const until = (type: DisplayEvent['type']): Promise<void> =>
     new Promise((resolve) => {
       if (events.some((event) => event.type === type)) resolve();
       else waiting.set(type, resolve);

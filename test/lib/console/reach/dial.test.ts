@@ -3,15 +3,20 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { duplexPair, type Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
-import type { Endpoint } from '../../../src/lib/console/address.ts';
-import { connectionOf, openSocket } from '../../../src/lib/console/dial-steps.ts';
-import { endpointDial, tunnelDial, type PreflightStep, type Tunnel } from '../../../src/lib/console/dial.ts';
-import { preflight } from '../../../src/lib/console/preflight.ts';
-import { Attempts } from '../../../src/lib/console/reach-error.ts';
-import { readExactly } from '../../../src/lib/read-exactly.ts';
-import { VmopError } from '../../../src/lib/errors.ts';
-import { startFakeServer, type FakeServer, type FakeServerOptions } from './bridge/spice-server.ts';
-import { rejectionOf } from './helpers.ts';
+import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
+import { connectionOf, openSocket } from '../../../../src/lib/console/reach/dial-steps.ts';
+import {
+  endpointDial,
+  tunnelDial,
+  type PreflightStep,
+  type Tunnel,
+} from '../../../../src/lib/console/reach/dial.ts';
+import { preflight } from '../../../../src/lib/console/reach/preflight.ts';
+import { Attempts } from '../../../../src/lib/console/reach/reach-error.ts';
+import { readExactly } from '../../../../src/lib/read-exactly.ts';
+import { VmopError } from '../../../../src/lib/errors.ts';
+import { startFakeServer, type FakeServer, type FakeServerOptions } from '../bridge/spice-server.ts';
+import { rejectionOf } from '../helpers.ts';
 
 const NEVER = new AbortController().signal;
 const given = <T>(value: T) => ({ value, source: 'test' });

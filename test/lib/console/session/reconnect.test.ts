@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EXIT, type ErrorCode } from '../../../src/lib/errors.ts';
-import { mayPass, reconnectPause, wasDropped } from '../../../src/lib/console/reconnect.ts';
-import type { SessionOutcome } from '../../../src/lib/console/session-state.ts';
+import { EXIT, type ErrorCode } from '../../../../src/lib/errors.ts';
+import { mayPass, reconnectPause, wasDropped } from '../../../../src/lib/console/session/reconnect.ts';
+import type { SessionOutcome } from '../../../../src/lib/console/session/session-state.ts';
 
 test('the pauses grow, up to half a minute, and come to an end', () => {
   const pauses = Array.from({ length: 14 }, (_, failures) => reconnectPause(failures));

@@ -10,10 +10,11 @@ import {
   type SessionOutcome,
   type SessionRules,
   type SessionState,
-} from '../../../src/lib/console/session-state.ts';
-import { parseViewerLine, type ViewerEvent } from '../../../src/lib/console/viewer/debug-output.ts';
-import type { Vm } from '../../../src/lib/vm/types.ts';
-import { RUNNING, vmOf, type VmFields } from './objects.ts';
+} from '../../../../src/lib/console/session/session-state.ts';
+import { parseViewerLine } from '../../../../src/lib/console/viewer/debug-output.ts';
+import type { DisplayEvent } from '../../../../src/lib/console/session/display-event.ts';
+import type { Vm } from '../../../../src/lib/vm/types.ts';
+import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
 const RULES: SessionRules = { me: 'alice', understood: true, until: 'ended', hangAfterMs: 30_000 };
 const BLIND: Partial<SessionRules> = { understood: false };
@@ -29,7 +30,7 @@ const STOPPED: VmFields = { conditions: { Running: 'False/VmStopped' }, vm: { st
 const STOPPING: VmFields = { ...MINE, vm: { state: 'Stopped' } };
 const CRASHED: VmFields = { conditions: { Running: 'False/VmStopped' } };
 
-type Step = [at: number, input: SessionInput | VmFields | 'deleted' | ViewerEvent['type'] | 'tick'];
+type Step = [at: number, input: SessionInput | VmFields | 'deleted' | DisplayEvent['type'] | 'tick'];
 
 const exit = (
   code: number | null,
@@ -56,7 +57,7 @@ const PLAIN_EVENTS = {
   noDesktop: { type: 'noDesktop', display: ':99' },
   certificateRefused: { type: 'certificateRefused', reason: 'self-signed' },
   linkBroken: { type: 'linkBroken' },
-} satisfies Record<ViewerEvent['type'], ViewerEvent>;
+} satisfies Record<DisplayEvent['type'], DisplayEvent>;
 
 function inputOf(step: Step[1]): SessionInput {
   if (step === 'tick') return { type: 'tick' };
@@ -488,7 +489,7 @@ test('connected means: the password was accepted, or VM-Operator shows a new con
   assert.equal(play([[600, MINE]], BLIND, vmOf(MINE)).connected, false, 'that was there before');
 });
 
-const FIXTURES = path.join(import.meta.dirname, 'fixtures');
+const FIXTURES = path.join(import.meta.dirname, '../fixtures');
 const RECORDINGS: Record<string, SessionOutcome | undefined> = {
   'closed-by-user': { kind: 'windowClosed' },
   'taken-over': { kind: 'connectionLost' },

@@ -3,11 +3,16 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
-import type { Endpoint } from '../../../src/lib/console/address.ts';
-import { preflight, type Preflight } from '../../../src/lib/console/preflight.ts';
-import { reachError, ReachError, Attempts, type ReachProblem } from '../../../src/lib/console/reach-error.ts';
-import { TimeIsUp } from '../../../src/lib/within.ts';
-import { linkMessage } from '../../../src/lib/console/spice-link.ts';
+import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
+import { preflight, type Preflight } from '../../../../src/lib/console/reach/preflight.ts';
+import {
+  reachError,
+  ReachError,
+  Attempts,
+  type ReachProblem,
+} from '../../../../src/lib/console/reach/reach-error.ts';
+import { TimeIsUp } from '../../../../src/lib/within.ts';
+import { linkMessage } from '../../../../src/lib/console/spice-link.ts';
 
 const NEVER = new AbortController().signal;
 const given = <T>(value: T) => ({ value, source: 'spec.vm.display.spice' });

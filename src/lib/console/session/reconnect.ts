@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
 import type { SessionOutcome } from './session-state.ts';
 
 const FIRST_PAUSE_MS = 1000;

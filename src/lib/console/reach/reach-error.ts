@@ -1,9 +1,9 @@
-import { VmopError, messageOf } from '../errors.ts';
-import { sanitize, truncate } from '../text.ts';
+import { VmopError, messageOf } from '../../errors.ts';
+import { sanitize, truncate } from '../../text.ts';
 import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint } from './address.ts';
-import { HungUp } from '../read-exactly.ts';
-import { LINK_NEEDS_TLS, NotSpice } from './spice-link.ts';
-import { TimeIsUp } from '../within.ts';
+import { HungUp } from '../../read-exactly.ts';
+import { LINK_NEEDS_TLS, NotSpice } from '../spice-link.ts';
+import { TimeIsUp } from '../../within.ts';
 
 /** What is done, in this order, until a SPICE server is met. */
 export type ReachStep = 'dns' | 'tcp' | 'proxy' | 'port-forward' | 'tls' | 'greeting';

@@ -1,14 +1,14 @@
-import { isStatus } from '../cluster/api-error.ts';
-import type { Cluster } from '../cluster/types.ts';
-import { VmopError } from '../errors.ts';
-import type { Vm } from '../vm/types.ts';
-import { briefMessage } from '../vm/refusal.ts';
-import { refOf, vmArgument } from '../vm/write.ts';
+import { isStatus } from '../../cluster/api-error.ts';
+import type { Cluster } from '../../cluster/types.ts';
+import { VmopError } from '../../errors.ts';
+import type { Vm } from '../../vm/types.ts';
+import { briefMessage } from '../../vm/refusal.ts';
+import { refOf, vmArgument } from '../../vm/write.ts';
 import type { Endpoint } from './address.ts';
 import { endpointDial, tunnelDial, type Dial, type PreflightStep, type Tunnel } from './dial.ts';
 import { consoleEndpoint } from './endpoint.ts';
 import { preflight } from './preflight.ts';
-import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
 
 /** A way to a VM's SPICE server that was gone once, up to where the password is due. */

@@ -2,11 +2,11 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { sanitize, truncate } from '../text.ts';
+import { sanitize, truncate } from '../../text.ts';
 import { checkedHost, checkedPort, checkedProxy, hostInUrl, type Endpoint } from './address.ts';
 import { askProxy, connectionOf, openSocket, tlsOver } from './dial-steps.ts';
 import { reachError, reachTarget, type ReachStep } from './reach-error.ts';
-import { unlessAborted, within } from '../within.ts';
+import { unlessAborted, within } from '../../within.ts';
 
 /**
  * Makes one new connection to a VM's SPICE port; every channel has its own. The signal ends the making of it; the

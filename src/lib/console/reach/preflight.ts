@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
-import { VmopError } from '../errors.ts';
+import { VmopError } from '../../errors.ts';
 import type { Endpoint } from './address.ts';
 import { dial, stepRunner, type DialOptions, type PreflightStep, type Tunnel } from './dial.ts';
 import { LinkRefusal, ReachError, type ReachProblem } from './reach-error.ts';
-import { LINK_OK, linkMessage, parseLinkReply, readFrame } from './spice-link.ts';
+import { LINK_OK, linkMessage, parseLinkReply, readFrame } from '../spice-link.ts';
 
 export type { PreflightStep } from './dial.ts';
 

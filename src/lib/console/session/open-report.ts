@@ -1,7 +1,7 @@
-import { VmopError } from '../errors.ts';
-import { vmArgument } from '../vm/write.ts';
-import type { PreparedConsole } from './prepare.ts';
-import { whereOf } from './route.ts';
+import { VmopError } from '../../errors.ts';
+import { vmArgument } from '../../vm/write.ts';
+import type { PreparedConsole } from '../prepare.ts';
+import { whereOf } from '../reach/route.ts';
 import type { ConsoleSession, Presentation } from './show.ts';
 
 /** The error for a session that did not go as it should; undefined for one that the user ended, or that goes on. */

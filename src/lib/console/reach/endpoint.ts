@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
-import { VmopError } from '../errors.ts';
-import type { Vm } from '../vm/types.ts';
+import { VmopError } from '../../errors.ts';
+import type { Vm } from '../../vm/types.ts';
 import { checkedHost, checkedPort, checkedProxy, type Endpoint, type Given } from './address.ts';
 import { checkedCertificates, checkedSubject } from './certificates.ts';
 import type { RunnerPod } from './runner-pod.ts';

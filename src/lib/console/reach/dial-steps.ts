@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { askConnect } from '../cluster/connect.ts';
+import { askConnect } from '../../cluster/connect.ts';
 import type { ConsoleProxy, Endpoint } from './address.ts';
 import { checkedCertificates, checkedSubject } from './certificates.ts';
 import { Attempts, ProxyRefusal } from './reach-error.ts';

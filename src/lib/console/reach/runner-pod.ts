@@ -1,5 +1,5 @@
-import { asArray, asObject, asString } from '../cluster/parse.ts';
-import type { KubeObject, Resource } from '../cluster/types.ts';
+import { asArray, asObject, asString } from '../../cluster/parse.ts';
+import type { KubeObject, Resource } from '../../cluster/types.ts';
 
 /** The pod in which a VM runs; it has the VM's name. */
 export interface RunnerPod {

@@ -1,9 +1,9 @@
-import type { Cluster } from '../cluster/types.ts';
-import { messageOf, VmopError } from '../errors.ts';
-import { logInOnGuest, type PreparedConsole } from './prepare.ts';
-import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import type { Cluster } from '../../cluster/types.ts';
+import { messageOf, VmopError } from '../../errors.ts';
+import { logInOnGuest, type PreparedConsole } from '../prepare.ts';
+import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { superviseSession, type SessionResult, type Shown } from './session.ts';
-import type { ViewerEvent } from './viewer/debug-output.ts';
+import type { DisplayEvent } from './display-event.ts';
 
 /** How a console is shown: in a viewer, or on a page. */
 export interface Presentation {
@@ -14,7 +14,7 @@ export interface Presentation {
   /** After this long without an answer or a picture it is taken to hang. */
   hangAfterMs: number;
   /** Shows it; whatever was opened for it is gone once `ended` has resolved. */
-  start(prepared: PreparedConsole, onEvent: (event: ViewerEvent) => void): Promise<Shown>;
+  start(prepared: PreparedConsole, onEvent: (event: DisplayEvent) => void): Promise<Shown>;
   /** Between two sessions, when a dropped one will be opened again. */
   pause?(why: string): void;
   /** After the last session; `why` it is over, undefined when the person ended it. */

@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster } from '../cluster/types.ts';
-import { VmopError } from '../errors.ts';
-import { followVm } from '../vm/follow.ts';
-import { VMS } from '../vm/parse.ts';
-import { describeLateStart } from '../vm/power.ts';
-import { phaseOf } from '../vm/state.ts';
-import type { Vm } from '../vm/types.ts';
-import { refOf } from '../vm/write.ts';
+import type { Cluster } from '../../cluster/types.ts';
+import { VmopError } from '../../errors.ts';
+import { followVm } from '../../vm/follow.ts';
+import { VMS } from '../../vm/parse.ts';
+import { describeLateStart } from '../../vm/power.ts';
+import { phaseOf } from '../../vm/state.ts';
+import type { Vm } from '../../vm/types.ts';
+import { refOf } from '../../vm/write.ts';
 import { dealWithDesktop } from './after-session.ts';
-import type { DisconnectAction } from '../console-choices.ts';
+import type { DisconnectAction } from '../../console-choices.ts';
 import { sessionError } from './open-report.ts';
-import { prepareConsole, type PreparedConsole } from './prepare.ts';
+import { prepareConsole, type PreparedConsole } from '../prepare.ts';
 import { mayPass, reconnectPause, wasDropped } from './reconnect.ts';
-import type { ConsoleHooks, ConsoleRequest } from './request.ts';
+import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { showConsole, type ConsoleSession, type Presentation } from './show.ts';
 
 export interface SessionsOptions {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isStatus } from '../cluster/api-error.ts';
-import type { Cluster } from '../cluster/types.ts';
-import type { VmopError } from '../errors.ts';
-import { logIn } from '../vm/login.ts';
-import type { ConsoleRequest } from './request.ts';
-import { VMS } from '../vm/parse.ts';
-import { setPowerState } from '../vm/power.ts';
-import { missingPermission } from '../vm/permissions.ts';
-import { briefMessage } from '../vm/refusal.ts';
-import type { Permission, Vm, VmPool } from '../vm/types.ts';
-import { refOf } from '../vm/write.ts';
-import type { DisconnectAction } from '../console-choices.ts';
+import { isStatus } from '../../cluster/api-error.ts';
+import type { Cluster } from '../../cluster/types.ts';
+import type { VmopError } from '../../errors.ts';
+import { logIn } from '../../vm/login.ts';
+import type { ConsoleRequest } from '../request.ts';
+import { VMS } from '../../vm/parse.ts';
+import { setPowerState } from '../../vm/power.ts';
+import { missingPermission } from '../../vm/permissions.ts';
+import { briefMessage } from '../../vm/refusal.ts';
+import type { Permission, Vm, VmPool } from '../../vm/types.ts';
+import { refOf } from '../../vm/write.ts';
+import type { DisconnectAction } from '../../console-choices.ts';
 import { afterSession, NO_LOCK, type EndedSession } from './disconnect.ts';
 
 const NEEDS: Record<DisconnectAction, Permission | undefined> = {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseObject } from '../../../src/lib/cluster/parse.ts';
-import type { Endpoint } from '../../../src/lib/console/address.ts';
-import { consoleEndpoint, type EndpointOverrides } from '../../../src/lib/console/endpoint.ts';
-import { RUNNER_PODS } from '../../../src/lib/console/runner-pod.ts';
-import { errorOf } from './helpers.ts';
-import { vmOf } from './objects.ts';
+import { parseObject } from '../../../../src/lib/cluster/parse.ts';
+import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
+import { consoleEndpoint, type EndpointOverrides } from '../../../../src/lib/console/reach/endpoint.ts';
+import { RUNNER_PODS } from '../../../../src/lib/console/reach/runner-pod.ts';
+import { errorOf } from '../helpers.ts';
+import { vmOf } from '../objects.ts';
 
 const pod = (status: unknown) =>
   RUNNER_PODS.parse(

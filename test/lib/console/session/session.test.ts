@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { superviseSession, type SessionOptions } from '../../../src/lib/console/session.ts';
-import type { ViewerPlan } from '../../../src/lib/console/viewer/detect.ts';
-import { launchViewer } from '../../../src/lib/console/viewer/launch.ts';
-import { fakeApi, type FakeApi } from './fake-api.ts';
-import { rejectionOf } from './helpers.ts';
-import { RUNNING, vmObject, vmOf, type VmFields } from './objects.ts';
-import { fakeViewer, type FakeViewer } from './viewer/fake-viewer.ts';
+import { superviseSession, type SessionOptions } from '../../../../src/lib/console/session/session.ts';
+import type { ViewerPlan } from '../../../../src/lib/console/viewer/detect.ts';
+import { launchViewer } from '../../../../src/lib/console/viewer/launch.ts';
+import { fakeApi, type FakeApi } from '../fake-api.ts';
+import { rejectionOf } from '../helpers.ts';
+import { RUNNING, vmObject, vmOf, type VmFields } from '../objects.ts';
+import { fakeViewer, type FakeViewer } from '../viewer/fake-viewer.ts';
 
 const UP = ['linking', 'opened', 'displayed'];
 const LINES: Record<string, string> = {

@@ -1,6 +1,6 @@
-import type { Cluster } from '../cluster/types.ts';
-import { VMS } from '../vm/parse.ts';
-import type { Vm } from '../vm/types.ts';
+import type { Cluster } from '../../cluster/types.ts';
+import { VMS } from '../../vm/parse.ts';
+import type { Vm } from '../../vm/types.ts';
 import {
   nextDeadline,
   sessionStep,
@@ -9,8 +9,8 @@ import {
   type SessionOutcome,
   type SessionRules,
 } from './session-state.ts';
-import type { ViewerEvent } from './viewer/debug-output.ts';
-import type { RunningViewer } from './viewer/launch.ts';
+import type { DisplayEvent } from './display-event.ts';
+import type { RunningViewer } from '../viewer/launch.ts';
 
 /** What shows a console: a viewer's process, or what stands for one. */
 export type Shown = Pick<RunningViewer, 'ended' | 'output' | 'stop'>;
@@ -20,7 +20,7 @@ export interface SessionOptions extends SessionRules {
   /** As read before the viewer is started. */
   vm: Vm;
   /** Starts the viewer and makes it report to `onEvent`. */
-  launch: (onEvent: (event: ViewerEvent) => void) => Promise<Shown>;
+  launch: (onEvent: (event: DisplayEvent) => void) => Promise<Shown>;
   signal: AbortSignal;
   /** `connected`: the password was accepted; `channelsUp`: it is needed no more. Each at most once, in this order. */
   onProgress?: ((progress: 'connected' | 'channelsUp') => void) | undefined;

@@ -1,8 +1,8 @@
-import { sanitize } from '../text.ts';
-import { consoleUse, isRunning, phaseOf } from '../vm/state.ts';
-import type { Vm } from '../vm/types.ts';
-import type { ViewerEvent } from './viewer/debug-output.ts';
-import type { ViewerEnd } from './viewer/launch.ts';
+import { sanitize } from '../../text.ts';
+import { consoleUse, isRunning, phaseOf } from '../../vm/state.ts';
+import type { Vm } from '../../vm/types.ts';
+import type { DisplayEvent } from './display-event.ts';
+import type { ViewerEnd } from '../viewer/launch.ts';
 
 /** How a console session ended. Texts are sanitized. */
 export type SessionOutcome =
@@ -22,7 +22,7 @@ export type SessionOutcome =
   | { kind: 'interrupted' };
 
 export type SessionInput =
-  | { type: 'viewer'; event: ViewerEvent }
+  | { type: 'viewer'; event: DisplayEvent }
   /** `lastLine`: what it wrote last. */
   | { type: 'viewerEnded'; end: ViewerEnd; lastLine: string | undefined }
   /** undefined: the VM was deleted. */
@@ -123,7 +123,7 @@ function afterInput(state: SessionState, input: SessionInput, at: number): Sessi
   }
 }
 
-function afterEvent(state: SessionState, event: ViewerEvent, at: number): SessionState {
+function afterEvent(state: SessionState, event: DisplayEvent, at: number): SessionState {
   const opened = state.mainOpenedAt !== undefined;
   const end = (outcome: SessionOutcome): SessionState => ({ ...state, outcome });
   switch (event.type) {

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import type { ProxyCredentials } from '../cluster/connect.ts';
-import { VmopError } from '../errors.ts';
-import { sanitize, truncate } from '../text.ts';
+import type { ProxyCredentials } from '../../cluster/connect.ts';
+import { VmopError } from '../../errors.ts';
+import { sanitize, truncate } from '../../text.ts';
 
 /** A value and who gave it: `--host`, `config.yaml`, `spec.vm.display.spice.server`. */
 export interface Given<T = string> {

@@ -6,9 +6,9 @@ import {
   SETTLE_MS,
   type AfterSession,
   type EndedSession,
-} from '../../../src/lib/console/disconnect.ts';
-import { connectionOf } from '../../../src/lib/console/session-state.ts';
-import { RUNNING, vmOf, type VmFields } from './objects.ts';
+} from '../../../../src/lib/console/session/disconnect.ts';
+import { connectionOf } from '../../../../src/lib/console/session/session-state.ts';
+import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
 const annotated = (value: string) => ({ ...vmOf(), annotations: { 'vmop/on-disconnect': value } });
 
