@@ -2,7 +2,7 @@ import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster, KubeObject, ObjectMeta } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { accessDifferences } from './compare.ts';
-import { VMS_POLICY } from './policies/index.ts';
+import { namespaceBindingName, VMS_POLICY } from './policies/index.ts';
 import { policyOptionsOf, type PolicyOptions } from './policies/options.ts';
 import {
   ACCESS_KINDS,
@@ -90,6 +90,17 @@ export async function readPolicyOptions(cluster: Cluster): Promise<PolicyOptions
   } catch (error) {
     if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
     throw error;
+  }
+}
+
+/** Whether the policies limit anybody in the namespace; false where one may not look. */
+export async function isAccessApplied(cluster: Cluster, namespace: string): Promise<boolean> {
+  const ref = { namespace: '', name: namespaceBindingName(namespace) };
+  try {
+    await cluster.get(ACCESS_RESOURCES.ValidatingAdmissionPolicyBinding, ref);
+    return true;
+  } catch {
+    return false;
   }
 }
 

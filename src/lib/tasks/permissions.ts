@@ -120,25 +120,27 @@ export async function changePermissions(
     return;
   }
   const changed = new Set<string>();
-  await onTargets<PermissionResult>(context, names, flags, {
-    permissions: [],
-    act: async ({ vm }) => {
-      const { assignment } = vm.status;
-      await requireAdministrator(context, vm);
-      const edited = await edit(context, VMS, vm, change, 'vm', flags['dry-run']);
-      if (edited.changed) changed.add(edited.namespace);
-      if (assignment !== undefined) {
-        context.terminal.warn(
-          `${vm.name} is assigned from pool ${sanitize(assignment.pool)}, whose permissions govern it now; ` +
-            `this is about its own, which hold once it is released (--pool ${sanitize(assignment.pool)} is for the pool's)`,
-        );
-      }
-      return compact({ ...edited, kind: 'VirtualMachine' as const, governedBy: assignment?.pool });
-    },
-    sentence,
-  }).finally(async () => {
+  try {
+    await onTargets<PermissionResult>(context, names, flags, {
+      permissions: [],
+      act: async ({ vm }) => {
+        const { assignment } = vm.status;
+        await requireAdministrator(context, vm);
+        const edited = await edit(context, VMS, vm, change, 'vm', flags['dry-run']);
+        if (edited.changed) changed.add(edited.namespace);
+        if (assignment !== undefined) {
+          context.terminal.warn(
+            `${vm.name} is assigned from pool ${sanitize(assignment.pool)}, whose permissions govern it now; ` +
+              `this is about its own, which hold once it is released (--pool ${sanitize(assignment.pool)} is for the pool's)`,
+          );
+        }
+        return compact({ ...edited, kind: 'VirtualMachine' as const, governedBy: assignment?.pool });
+      },
+      sentence,
+    });
+  } finally {
     for (const namespace of changed) await sayWhatIsLeft(context, namespace, change, 'vm');
-  });
+  }
 }
 
 /** Where access was applied, a change of spec.permissions is not all of it. Who may not look there is told nothing. */

@@ -64,11 +64,16 @@ function binding(
   };
 }
 
+/** Of the binding that is in each namespace in which access was applied. */
+export function namespaceBindingName(namespace: string): string {
+  return stableName([VMS_POLICY], namespace);
+}
+
 /** What holds for all VMs of a namespace. */
 function namespaceBindings(namespace: string): AdmissionPolicyBinding[] {
   const whole = matched([], { namespaceSelector: namespaceNamed(namespace) });
   return [
-    binding(stableName([VMS_POLICY], namespace), namespace, {
+    binding(namespaceBindingName(namespace), namespace, {
       policyName: VMS_POLICY,
       matchResources: whole,
     }),
