@@ -242,7 +242,9 @@ function warnOf({ terminal }: Context, input: AccessInput, options: AccessOption
   }
   for (const pool of input.pools)
     for (const problem of pool.problems) warn(`pool ${vmArgument(pool)}: ${problem}`);
-  const named = collectGrants(input, options).map(({ grantee }) => grantee);
+  const grants = collectGrants(input, options);
+  if (options.tunnel) warnOfTunnels(grants, warn);
+  const named = grants.map(({ grantee }) => grantee);
   for (const [kind, names] of [
     ['user', options.users ?? []],
     ['role', options.roles ?? []],
@@ -250,6 +252,22 @@ function warnOf({ terminal }: Context, input: AccessInput, options: AccessOption
     const unknown = names.filter((name) => !named.some((one) => one.kind === kind && one.name === name));
     for (const name of unknown) warn(`no spec.permissions gives anything to ${kind} ${name}`);
   }
+}
+
+const TOLD_GRANTEES = 10;
+
+/** Runner pods use the network of their node, and no port-forward can be kept to one port. */
+function warnOfTunnels(grants: readonly NamespaceGrants[], warn: (sentence: string) => void): void {
+  const reaching = grants
+    .filter(({ vms }) => vms.some(({ permissions }) => mayOpenConsole(permissions)))
+    .map(({ grantee }) => granteeText(grantee));
+  const whom = [...new Set(reaching)];
+  if (whom.length === 0) return;
+  const more = whom.length > TOLD_GRANTEES ? ` and ${whom.length - TOLD_GRANTEES} more` : '';
+  warn(
+    `port-forwards let ${whom.slice(0, TOLD_GRANTEES).join(', ')}${more} reach every port of the nodes that their VMs ` +
+      'run on, those of its loopback included, since runners use the network of their node; --no-tunnel leaves them out',
+  );
 }
 
 function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessFlags): AccessScope {
