@@ -51,7 +51,6 @@ async function staticChecks(): Promise<void> {
 async function testFiles(files: string[], concurrency: number): Promise<void> {
   if (files.length === 0) return;
   const stream = run({ files, concurrency, timeout: 10 * 60_000, cwd: root });
-  const started = new Map<string, number>();
   stream.on('test:pass', ({ name, file, skip, details }) => {
     if (details.type === 'suite') return;
     if (skip === undefined || skip === false) counts.passed += 1;
@@ -77,12 +76,10 @@ async function testFiles(files: string[], concurrency: number): Promise<void> {
         : `${details.error.message} ${JSON.stringify(cause) ?? ''}`,
     );
   });
-  stream.on('test:dequeue', ({ file, nesting }) => {
-    if (nesting === 0 && file !== undefined && !started.has(file)) started.set(file, Date.now());
-  });
-  stream.on('test:summary', ({ file, success, counts: inFile }) => {
+  stream.on('test:summary', ({ file, success, counts: inFile, duration_ms }) => {
     if (file === undefined) return;
-    const seconds = (Date.now() - (started.get(file) ?? Date.now())) / 1000;
+    // The file's own: what it has to tell waits for the files before it.
+    const seconds = duration_ms / 1000;
     const name = path.relative(root, file);
     times.push({ seconds, file: name });
     say(`${success ? 'ok  ' : 'FAIL'} ${name}: ${inFile.tests} tests (${seconds.toFixed(1)} s)`);
