@@ -69,6 +69,12 @@ test('generate: says what gives nobody anything', async () => {
   assert.match(stderr, /no spec\.permissions gives anything to user zoe/);
 });
 
+test('generate: says who reaches the network of the nodes', async () => {
+  const reaches = /port-forwards let user alice, role staff reach every port of the nodes/;
+  assert.match((await run('access generate')).stderr, reaches);
+  assert.doesNotMatch((await run('access generate --no-tunnel')).stderr, /port-forwards/);
+});
+
 test('a verb that RBAC cannot have is a usage error', async () => {
   const { code, stderr } = await run(['access', 'generate', '--administrator-verb', 'a"b']);
   assert.equal(code, 2);

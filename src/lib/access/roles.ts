@@ -6,6 +6,7 @@ import {
   GRANTEE_ANNOTATION,
   OWNED_LABELS,
   RBAC_GROUP,
+  type AccessObject,
   type PolicyRule,
   type RbacSubject,
   type Role,
@@ -77,6 +78,16 @@ function subjectsOf({ kind, name }: Grantee, { userPrefix, groupRoles }: RoleOpt
   const groups = Object.keys(groupRoles).filter((group) => groupRoles[group] === name);
   if (!Object.hasOwn(groupRoles, name)) groups.push(name);
   return groups.toSorted().map((group) => subject('Group', group));
+}
+
+/** Whom Roles among the objects let forward ports of runners: `user alice`. */
+export function granteesWithTunnel(objects: readonly AccessObject[]): string[] {
+  const grantees = objects.flatMap((object) =>
+    object.kind === 'Role' && object.rules.some(({ resources }) => resources.includes('pods/portforward'))
+      ? [object.metadata.annotations?.[GRANTEE_ANNOTATION] ?? object.metadata.name]
+      : [],
+  );
+  return [...new Set(grantees)];
 }
 
 const CONSOLE: Permission[] = ['accessConsole', 'takeConsole'];

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { collectGrants, LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
+import { LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
 import { accessObjects, type AccessOptions } from '../access/manifests.ts';
 import {
   applyStep,
@@ -14,20 +14,17 @@ import {
   type PolicyOptions,
 } from '../access/policies/options.ts';
 import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
-import { lockedOutRunners } from '../access/runner-accounts.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import type { Context } from '../cli/context.ts';
 import { compact } from '../cluster/parse.ts';
-import { VmopError } from '../errors.ts';
 import type { TextView, View } from '../output/render.ts';
 import { renderYaml } from '../output/yaml.ts';
 import { inParallel } from '../parallel.ts';
 import { sanitize } from '../text.ts';
 import { loadInventory } from '../vm/inventory.ts';
 import { POOLS } from '../vm/parse.ts';
-import { poolOf } from '../vm/permissions.ts';
 import { DISPLAY_SECRET_LABELS, labelSelector } from '../vm/runner-objects.ts';
-import { vmArgument } from '../vm/write.ts';
+import { requireReportingRunners, warnOfInput, warnOfTunnels } from './access-warnings.ts';
 
 export interface AccessFlags {
   'all-namespaces': boolean;
@@ -86,6 +83,7 @@ export async function generateAccess(context: Context, flags: AccessFlags): Prom
     flags,
     choosePolicyOptions(await givenOptions(context, flags), undefined, false),
   );
+  warnOfTunnels(context, items);
   if (context.format.kind === 'name') {
     const name = ({ kind, metadata }: AccessObject): string => `${kind}/${metadata.name}`;
     await context.print(items, { text: name, name });
@@ -120,6 +118,10 @@ export async function applyAccess(
   const { cluster, signal, terminal } = context;
   const dryRun = flags['dry-run'];
   const steps = await plannedSteps(context, flags);
+  warnOfTunnels(
+    context,
+    steps.flatMap(({ wanted }) => wanted ?? []),
+  );
   const work = (batch: readonly AccessStep[]): Promise<void[]> =>
     inParallel(batch, CONCURRENCY, (step) => applyStep(cluster, step, dryRun));
   const todo = steps.filter(({ state }) => state !== 'same');
@@ -161,31 +163,8 @@ async function plannedSteps(context: Context, flags: ComparingFlags): Promise<Ac
   const options = choosePolicyOptions(given, stored, flags['replace-options']);
   const wanted = await wantedAccess(context, flags, options);
   const steps = await planAccess(cluster, wanted, scopeOf(context, flags));
-  if (flags.policies) await requireReportingRunners(context, flags, options);
+  if (flags.policies) await requireReportingRunners(context, whereOf(context, flags), options);
   return steps;
-}
-
-/** Whoever runs the machines must be able to say what becomes of them. Error: `conflict`. */
-async function requireReportingRunners(
-  { cluster, namespace, terminal }: Context,
-  flags: AccessFlags,
-  options: PolicyOptions,
-): Promise<void> {
-  const { administratorVerb, exemptUsers, exemptGroups } = options;
-  const lockedOut = await lockedOutRunners(cluster, flags['all-namespaces'] ? undefined : namespace, options);
-  if (lockedOut.length > 0) {
-    const flag = lockedOut.map((user) => `--exempt-user ${user}`).join(' ');
-    throw new VmopError(
-      'conflict',
-      `the policies would keep runners from reporting on their VMs: ${lockedOut.join(', ')}`,
-      { hint: `exempt them: ${flag}` },
-    );
-  }
-  if (administratorVerb !== 'patch' && exemptUsers.length + exemptGroups.length === 0) {
-    terminal.warn(
-      `VM-Operator's own service account must be allowed to ${administratorVerb} VMs, or be exempt: --exempt-user`,
-    );
-  }
 }
 
 async function givenOptions(context: Context, flags: AccessFlags): Promise<GivenPolicyOptions> {
@@ -215,12 +194,13 @@ async function wantedAccess(
     events: flags.events,
     tunnel: flags.tunnel,
   };
-  warnOf(context, input, options);
+  warnOfInput(context, input, options);
   return accessObjects(input, options);
 }
 
-async function readInput({ cluster, namespace }: Context, flags: AccessFlags): Promise<AccessInput> {
-  const where = flags['all-namespaces'] ? undefined : namespace;
+async function readInput(context: Context, flags: AccessFlags): Promise<AccessInput> {
+  const { cluster } = context;
+  const where = whereOf(context, flags);
   const [{ vms }, pools, secrets] = await Promise.all([
     loadInventory(cluster, where),
     cluster.list(POOLS, { namespace: where }),
@@ -229,45 +209,9 @@ async function readInput({ cluster, namespace }: Context, flags: AccessFlags): P
   return { vms, pools: pools.items, secrets: secrets.items };
 }
 
-/** What in the cluster or in the flags gives nobody what somebody may have meant. */
-function warnOf({ terminal }: Context, input: AccessInput, options: AccessOptions): void {
-  const warn = (sentence: string): void => terminal.warn(sanitize(sentence));
-  for (const vm of input.vms) {
-    const { assignment } = vm.status;
-    if (assignment !== undefined && poolOf(vm, input.pools) === undefined) {
-      warn(`${vmArgument(vm)} is assigned by pool ${assignment.pool}, which is gone: nobody may use it`);
-    }
-    for (const problem of vm.problems.filter((one) => one.startsWith('spec.permissions')))
-      warn(`${vmArgument(vm)}: ${problem}`);
-  }
-  for (const pool of input.pools)
-    for (const problem of pool.problems) warn(`pool ${vmArgument(pool)}: ${problem}`);
-  const grants = collectGrants(input, options);
-  if (options.tunnel) warnOfTunnels(grants, warn);
-  const named = grants.map(({ grantee }) => grantee);
-  for (const [kind, names] of [
-    ['user', options.users ?? []],
-    ['role', options.roles ?? []],
-  ] as const) {
-    const unknown = names.filter((name) => !named.some((one) => one.kind === kind && one.name === name));
-    for (const name of unknown) warn(`no spec.permissions gives anything to ${kind} ${name}`);
-  }
-}
-
-const TOLD_GRANTEES = 10;
-
-/** Runner pods use the network of their node, and no port-forward can be kept to one port. */
-function warnOfTunnels(grants: readonly NamespaceGrants[], warn: (sentence: string) => void): void {
-  const reaching = grants
-    .filter(({ vms }) => vms.some(({ permissions }) => mayOpenConsole(permissions)))
-    .map(({ grantee }) => granteeText(grantee));
-  const whom = [...new Set(reaching)];
-  if (whom.length === 0) return;
-  const more = whom.length > TOLD_GRANTEES ? ` and ${whom.length - TOLD_GRANTEES} more` : '';
-  warn(
-    `port-forwards let ${whom.slice(0, TOLD_GRANTEES).join(', ')}${more} reach every port of the nodes that their VMs ` +
-      'run on, those of its loopback included, since runners use the network of their node; --no-tunnel leaves them out',
-  );
+/** undefined: all namespaces. */
+function whereOf(context: Context, flags: Pick<AccessFlags, 'all-namespaces'>): string | undefined {
+  return flags['all-namespaces'] ? undefined : context.namespace;
 }
 
 function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessFlags): AccessScope {
@@ -276,7 +220,7 @@ function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessF
     ...(roles ?? []).map((name) => `role ${name}`),
   ];
   return {
-    namespace: flags['all-namespaces'] ? undefined : context.namespace,
+    namespace: whereOf(context, flags),
     policies,
     grantees: users === undefined && roles === undefined ? undefined : new Set(chosen),
   };
