@@ -1,8 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { VmopError } from '../lib/errors.ts';
 import { VmopCommand } from '../lib/cli/command.ts';
-import { AlreadyTold } from '../lib/cli/report.ts';
-import { canI, listVerdicts, VERDICT_VIEW, VERDICTS_VIEW, verdictReasons } from '../lib/tasks/can-i.ts';
+import { canI, listVerdicts } from '../lib/tasks/can-i.ts';
 
 export default class CanI extends VmopCommand {
   static override summary = 'say whether you may do something with a virtual machine';
@@ -28,13 +27,10 @@ export default class CanI extends VmopCommand {
     const context = await this.begin(flags);
     if (flags.list) {
       if (args.vm !== undefined) throw new VmopError('usage', '--list takes a VM at most, no action');
-      await context.print(await listVerdicts(context, args.action), VERDICTS_VIEW);
+      await listVerdicts(context, args.action);
       return;
     }
     if (args.action === undefined) throw new VmopError('usage', 'no action was named', { hint: 'or --list' });
-    const verdict = await canI(context, args.action, args.vm);
-    await context.print(verdict, VERDICT_VIEW);
-    verdictReasons(verdict).forEach((reason) => context.terminal.info(reason));
-    if (!verdict.allowed) throw new AlreadyTold('forbidden', 'no');
+    await canI(context, args.action, args.vm);
   }
 }

@@ -1,5 +1,5 @@
 import { VmopCommand } from '../lib/cli/command.ts';
-import { whoAmI, WHOAMI_VIEW } from '../lib/tasks/whoami.ts';
+import { printWhoami } from '../lib/tasks/whoami.ts';
 
 export default class Whoami extends VmopCommand {
   static override summary = 'who the cluster takes you for, and what that means for its VMs';
@@ -10,7 +10,6 @@ export default class Whoami extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Whoami);
-    const context = await this.begin(flags);
-    await context.print(await whoAmI(context, flags['user-name']), WHOAMI_VIEW);
+    await printWhoami(await this.begin(flags), flags['user-name']);
   }
 }

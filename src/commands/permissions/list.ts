@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { VM_ARG } from '../../lib/cli/flags.ts';
-import { listPermissions, permissionsView } from '../../lib/tasks/permissions.ts';
+import { listPermissions } from '../../lib/tasks/permissions.ts';
 
 export default class PermissionsList extends VmopCommand {
   static override summary = 'list who may do what with virtual machines';
@@ -20,10 +20,6 @@ export default class PermissionsList extends VmopCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PermissionsList);
-    const context = await this.begin(flags);
-    const rows = await listPermissions(context, args.vm, flags);
-    await context.print(rows, permissionsView(flags['all-namespaces']));
-    if (rows.length === 0)
-      context.terminal.info('There is no entry in spec.permissions: only administrators may do anything.');
+    await listPermissions(await this.begin(flags), args.vm, flags);
   }
 }

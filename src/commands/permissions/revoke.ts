@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../../lib/cli/command.ts';
-import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG } from '../../lib/cli/flags.ts';
+import { VMS_ARG } from '../../lib/cli/flags.ts';
+import { GRANTEE_FLAGS, MAY_FLAG, OWNER_FLAGS } from '../../lib/cli/permission-flags.ts';
 import { changePermissions } from '../../lib/tasks/permissions.ts';
 import { parseGrantee, parsePermissions } from '../../lib/vm/permission-edit.ts';
 
@@ -15,20 +16,12 @@ export default class PermissionsRevoke extends VmopCommand {
   ];
   static override args = VMS_ARG;
   static override flags = {
-    user: Flags.string({
-      char: 'u',
-      summary: 'the user, as spec.permissions names users',
-      exclusive: ['role'],
-    }),
-    role: Flags.string({ summary: 'the role, as spec.permissions names roles' }),
+    ...GRANTEE_FLAGS,
     may: Flags.string({
       summary: 'only these permissions, e.g. start,stop; repeatable',
-      multiple: true,
-      multipleNonGreedy: true,
+      ...MAY_FLAG,
     }),
-    pool: Flags.string({ summary: 'change this pool instead of VMs' }),
-    ...TARGET_FLAGS,
-    ...DRY_RUN_FLAG,
+    ...OWNER_FLAGS,
   };
 
   async run(): Promise<void> {

@@ -21,6 +21,7 @@ import { generatedSecretName } from '../vm/runner-objects.ts';
 import type { Vm } from '../vm/types.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
+import { AlreadyTold } from '../cli/report.ts';
 import { readInventory } from '../cli/inventory.ts';
 import { resolveVm } from '../cli/targets.ts';
 
@@ -30,12 +31,20 @@ type Oracle = (request: AccessAttributes) => Promise<boolean>;
 /** How many reviews are asked for at once. */
 const REVIEWS = 16;
 
-/** Whether I may do something with a VM. Errors: `usage`; what reading the VM says. */
-export async function canI(
-  context: Context,
-  action: string,
-  name: string | undefined,
-): Promise<ActionVerdict> {
+/** Prints whether I may do something with a VM. Errors: `forbidden` for no; `usage`; what reading the VM says. */
+export async function canI(context: Context, action: string, name: string | undefined): Promise<void> {
+  const verdict = await verdictOn(context, action, name);
+  await context.print(verdict, VERDICT_VIEW);
+  verdictReasons(verdict).forEach((reason) => context.terminal.info(reason));
+  if (!verdict.allowed) throw new AlreadyTold('forbidden', 'no');
+}
+
+/** Prints what I may do with a VM, or with each that I may use. */
+export async function listVerdicts(context: Context, name: string | undefined): Promise<void> {
+  await context.print(await allVerdicts(context, name), VERDICTS_VIEW);
+}
+
+async function verdictOn(context: Context, action: string, name: string | undefined): Promise<ActionVerdict> {
   const wanted = parseAction(action);
   const asker = await askerFor(context, name);
   const [verdict] = await verdictsOn(context.cluster, asker, [wanted], reviewOracle(context.cluster));
@@ -43,8 +52,7 @@ export async function canI(
   return verdict;
 }
 
-/** What I may do with a VM, or with each that I may use. */
-export async function listVerdicts(context: Context, name: string | undefined): Promise<ActionVerdict[]> {
+async function allVerdicts(context: Context, name: string | undefined): Promise<ActionVerdict[]> {
   const { cluster } = context;
   if (name !== undefined) {
     const asker = await askerFor(context, name);
@@ -125,7 +133,7 @@ async function secretName(
 }
 
 /** What a person reads besides yes or no. */
-export function verdictReasons({ permissions, server, difference }: ActionVerdict): string[] {
+function verdictReasons({ permissions, server, difference }: ActionVerdict): string[] {
   return [
     `spec.permissions: ${[permissions.because, permissions.hint].filter(Boolean).join('; ')}`,
     `API server: ${server.because}`,
@@ -133,14 +141,14 @@ export function verdictReasons({ permissions, server, difference }: ActionVerdic
   ];
 }
 
-export const VERDICT_VIEW: TextView<ActionVerdict> = {
+const VERDICT_VIEW: TextView<ActionVerdict> = {
   text: ({ allowed }) => (allowed ? 'yes\n' : 'no\n'),
   name: vmArgument,
 };
 
 const yesNo = (allowed: boolean): string => (allowed ? 'yes' : 'no');
 
-export const VERDICTS_VIEW: View<ActionVerdict> = {
+const VERDICTS_VIEW: View<ActionVerdict> = {
   columns: [
     { header: 'NAME', value: (verdict) => verdict.name },
     { header: 'ACTION', value: (verdict) => verdict.action },

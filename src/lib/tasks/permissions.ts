@@ -47,11 +47,24 @@ function rowsOf(vm: Vm, pool: VmPool | undefined): PermissionRow[] {
   ].map(compact);
 }
 
-/** Of one VM, or of all that one may use. */
+type ListFlags = Pick<TargetFlags, 'selector' | 'all-namespaces'>;
+
+/** Prints the entries of one VM, or of all that one may use. */
 export async function listPermissions(
   context: Context,
   name: string | undefined,
-  { selector, 'all-namespaces': everywhere }: Pick<TargetFlags, 'selector' | 'all-namespaces'>,
+  flags: ListFlags,
+): Promise<void> {
+  const rows = await permissionRows(context, name, flags);
+  await context.print(rows, permissionsView(flags['all-namespaces'] === true));
+  if (rows.length === 0)
+    context.terminal.info('There is no entry in spec.permissions: only administrators may do anything.');
+}
+
+async function permissionRows(
+  context: Context,
+  name: string | undefined,
+  { selector, 'all-namespaces': everywhere }: ListFlags,
 ): Promise<PermissionRow[]> {
   if (name !== undefined) {
     if (selector !== undefined || everywhere === true) {
@@ -67,7 +80,7 @@ export async function listPermissions(
     .flatMap((vm) => rowsOf(vm, poolOf(vm, pools)));
 }
 
-export function permissionsView(allNamespaces: boolean): View<PermissionRow> {
+function permissionsView(allNamespaces: boolean): View<PermissionRow> {
   return {
     columns: [
       ...(allNamespaces ? [{ header: 'NAMESPACE', value: (row: PermissionRow) => row.namespace }] : []),

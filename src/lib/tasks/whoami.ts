@@ -40,7 +40,12 @@ export interface Whoami {
   incomplete?: string;
 }
 
-export async function whoAmI(context: Context, userName: string | undefined): Promise<Whoami> {
+/** Prints who the cluster takes me for. */
+export async function printWhoami(context: Context, userName: string | undefined): Promise<void> {
+  await context.print(await whoAmI(context, userName), WHOAMI_VIEW);
+}
+
+async function whoAmI(context: Context, userName: string | undefined): Promise<Whoami> {
   const { cluster, namespace } = context;
   const [standing, settings, inventory] = await Promise.all([
     context.standing(namespace),
@@ -115,7 +120,7 @@ function linesOf(me: Whoami): LabelledLine[] {
   ];
 }
 
-export const WHOAMI_VIEW: TextView<Whoami> = {
+const WHOAMI_VIEW: TextView<Whoami> = {
   text: (me) => labelledText(linesOf(me)),
   name: (me) => me.user,
 };
