@@ -134,7 +134,7 @@ describe('a viewer that fails is told, and its password ended', { concurrency: t
       'the viewer is no program',
       'is-no-program',
       '#!/nowhere/interpreter\n',
-      /remote-viewer cannot be started/,
+      /remote-viewer failed: it cannot be started: .*not found/,
     ],
     // With a child of its own that has to go as well.
     [

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import { Writable, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { VmopError, messageOf } from '../../errors.ts';
@@ -24,7 +24,7 @@ export interface LaunchOptions {
   env: Environment;
   /** Told of the private folder that the connection file is put into. */
   onFolder?: ((folder: string) => void) | undefined;
-  /** Told of the process as soon as there is one. */
+  /** Told of the process before the viewer's own program begins, so that it can be watched over from the start. */
   onProcess?: ((pid: number) => void) | undefined;
 }
 
@@ -45,6 +45,15 @@ export interface RunningViewer {
   /** TERM, after 2 s KILL. */
   stop(): Promise<ViewerEnd>;
 }
+
+/**
+ * A process that becomes the viewer when it is told so, and ends when nobody is there any more to tell it: whoever is
+ * killed between the two leaves no viewer behind.
+ */
+const HELD = ['/bin/sh', '-c', 'read -r begin <&3 && exec 3<&- && exec "$@"', 'viewer'];
+
+/** What the shell says when there is no such program, or one that nothing can run. */
+export const NOT_BEGUN = /^viewer: (?:\d+: )?(?:exec: )?(.+)$/;
 
 const KILL_AFTER_MS = 2000;
 /** How long a viewer that shall be left alone may take to read its file. */
@@ -142,13 +151,16 @@ class ViewerProcess implements RunningViewer {
     const stdin = plan.input === 'stdin' ? 'pipe' : 'ignore';
     const stdout = understood && !detach ? 'pipe' : 'ignore';
     const stderr = detach ? 'ignore' : 'pipe';
-    this.#child = spawn(plan.command, args, {
-      stdio: [stdin, stdout, stderr],
+    const held = onProcess !== undefined && process.platform !== 'win32';
+    const [command = '', ...rest] = [...(held ? HELD : []), plan.command, ...args];
+    this.#child = spawn(command, rest, {
+      stdio: [stdin, stdout, stderr, ...(held ? (['pipe'] as const) : [])],
       env: viewerEnvironment(env),
       // A group of its own: Ctrl-C in the terminal is for vmop, which ends the viewer in order.
       detached: process.platform !== 'win32' || detach,
     });
     if (this.#child.pid !== undefined) onProcess?.(this.#child.pid);
+    this.#letBegin();
     const notice = (line: string): void => {
       const event = understood ? parseViewerLine(line) : undefined;
       if (event === undefined) return;
@@ -163,6 +175,11 @@ class ViewerProcess implements RunningViewer {
     this.#forget = onProcessEnd(() => this.#kill('SIGTERM'));
     this.ended = this.#untilEnded();
     signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  #letBegin(): void {
+    const gate = this.#child.stdio[3];
+    if (gate instanceof Writable) gate.on('error', () => {}).end('\n');
   }
 
   get pid(): number {
