@@ -69,6 +69,8 @@ export interface SessionState {
 
 /** How long after its end the cause of a connection's end may take to show in the VM's status. */
 const CAUSE_MS = 2000;
+/** The status tells times in whole seconds. */
+const GRAIN_MS = 1500;
 /** How long a viewer may take to notice that its VM is gone. */
 const NOTICE_MS = 5000;
 /** How long a reason may come after the viewer gave up: it writes to two pipes. */
@@ -283,8 +285,11 @@ function endedOutcome(state: SessionState): SessionOutcome {
   // Whoever opens a console puts down a name first.
   const other = user !== undefined && user !== rules.me && user !== state.firstUser;
   if (ending?.by === 'server') {
-    // A connection counts when it was seen after ours had ended: it may be ours before.
-    const busy = vm.latest !== undefined && vm.at >= ending.at && consoleUse(vm.latest).connected;
+    // A connection counts when it was seen after ours had ended. Our own may be shown for a minute longer, until QEMU
+    // gives up a silent client; one from the same address within the status' second cannot be told from it.
+    const present = vm.latest !== undefined && vm.at >= ending.at ? connectionOf(vm.latest) : undefined;
+    const short = mainOpenedAt !== undefined && ending.at - mainOpenedAt < GRAIN_MS;
+    const busy = present !== undefined && (short || present !== state.knownConnection);
     return busy || other ? takenOver(state) : { kind: 'connectionLost' };
   }
   if (rules.understood && mainOpenedAt === undefined && !windowClosing) return unreachable('');

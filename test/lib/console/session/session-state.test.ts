@@ -298,6 +298,11 @@ const CASES: Case[] = [
     { kind: 'takenOver', own: true, by: 'alice', from: '10.0.0.1' },
   ],
   [
+    'the network is gone, and the status still shows the connection when something else in it changes',
+    [...UP, [600, MINE], [9000, 'mainClosed'], [9500, MINE], [11_500, 'tick']],
+    { kind: 'connectionLost' },
+  ],
+  [
     'the connection breaks',
     [
       ...UP,
