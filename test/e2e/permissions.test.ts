@@ -171,6 +171,18 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
         'accessConsole',
         (vm) => ['patch', 'secret', secretName(vm), '-p', '{"data":{"password-expiry":"bm93"}}'],
       ],
+      [
+        'accessConsole',
+        (vm, user) => [
+          'patch',
+          'vm',
+          vm,
+          '--subresource=status',
+          '--type=merge',
+          '-p',
+          `{"status":{"consoleUser":"${user}"}}`,
+        ],
+      ],
       ['administrate', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"permissions":[]}}']],
     ];
     const cells = lines.flatMap(([permission, line]) =>

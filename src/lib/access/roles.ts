@@ -113,7 +113,8 @@ function rulesFor({ vms, pools }: NamespaceGrants, { events, tunnel }: RoleOptio
     // By name, list and watch only reach requests that select this one name.
     ...rule(GROUP, ['vms'], ['get', 'list', 'watch'], names(vms)),
     ...rule(GROUP, ['vms'], ['patch'], names(holding('start', 'stop', ...CONSOLE))),
-    ...rule(GROUP, ['vms/status'], ['patch'], names(consoles)),
+    // kubectl reads before it patches.
+    ...rule(GROUP, ['vms/status'], ['get', 'patch'], names(consoles)),
     ...rule('', ['secrets'], ['get', 'patch'], secrets),
     ...rule('', ['pods'], ['get'], names(vms)),
     // It may hold passwords.

@@ -78,7 +78,8 @@ export interface MatchedResources {
   matchPolicy: 'Equivalent';
   namespaceSelector: LabelSelector;
   objectSelector: LabelSelector;
-  resourceRules: {
+  /** Absent, never empty: the server does not keep an empty list, and a field that is not kept is a conflict later. */
+  resourceRules?: {
     apiGroups: string[];
     apiVersions: string[];
     operations: ('UPDATE' | 'DELETE')[];

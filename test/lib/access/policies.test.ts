@@ -69,6 +69,8 @@ test('nobody is limited outside of the namespaces that were looked at', () => {
     'app.kubernetes.io/name': 'vm-runner',
   });
   for (const { metadata, spec } of whole) {
+    // Empty, it would not be stored.
+    assert.ok(!Object.hasOwn(spec.matchResources ?? {}, 'resourceRules'));
     assert.deepEqual(spec.matchResources?.namespaceSelector.matchLabels, {
       'kubernetes.io/metadata.name': metadata.labels['vmop/namespace'],
     });
@@ -83,7 +85,7 @@ test('what Roles name is bound by its names, labelled or not', () => {
   assert.deepEqual(more, []);
   assert.equal(byName?.spec.policyName, 'vmop-runner-objects');
   assert.deepEqual(
-    byName.spec.matchResources?.resourceRules.map(({ resources, resourceNames }) => [
+    byName.spec.matchResources?.resourceRules?.map(({ resources, resourceNames }) => [
       resources,
       resourceNames,
     ]),
@@ -125,7 +127,7 @@ test('each VM that a Role names has a binding with its own Secrets, and a name o
   );
   assert.deepEqual(
     own.map(({ spec }) =>
-      spec.matchResources?.resourceRules.map(({ resources, resourceNames }) => [resources, resourceNames]),
+      spec.matchResources?.resourceRules?.map(({ resources, resourceNames }) => [resources, resourceNames]),
     ),
     [
       [

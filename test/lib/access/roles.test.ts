@@ -63,7 +63,7 @@ test('what RBAC lets through for each permission', () => {
   const events = 'events:get,list,watch';
   const console = [
     'vms:patch',
-    'vms/status:patch',
+    'vms/status:get,patch',
     'secrets:get,patch',
     'pods:get',
     'pods/log:get',

@@ -27,7 +27,7 @@ export function demand(expression: string, vm: string, need: Need, what: string,
 }
 
 export function matched(
-  resourceRules: Omit<MatchedResources['resourceRules'][number], 'scope'>[],
+  resourceRules: Omit<NonNullable<MatchedResources['resourceRules']>[number], 'scope'>[],
   selectors: Partial<Pick<MatchedResources, 'namespaceSelector' | 'objectSelector'>> = {},
 ): MatchedResources {
   return {
@@ -35,7 +35,9 @@ export function matched(
     namespaceSelector: {},
     objectSelector: {},
     ...selectors,
-    resourceRules: resourceRules.map((rule) => ({ ...rule, scope: 'Namespaced' })),
+    ...(resourceRules.length > 0 && {
+      resourceRules: resourceRules.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
+    }),
   };
 }
 
