@@ -1,5 +1,7 @@
+import { ACTION_REQUESTS, type ActionRequest } from '../vm/action-requests.ts';
+import { ACTION_PERMISSIONS } from '../vm/actions.ts';
 import { GROUP, PERMISSIONS, type Permission } from '../vm/types.ts';
-import type { Grantee, NamespaceGrants, VmGrant } from './grants.ts';
+import type { Grantee, NamespaceGrants } from './grants.ts';
 import { stableName } from './names.ts';
 import type { PolicyOptions } from './policies/options.ts';
 import {
@@ -90,45 +92,44 @@ export function granteesWithTunnel(objects: readonly AccessObject[]): string[] {
   return [...new Set(grantees)];
 }
 
-const CONSOLE: Permission[] = ['accessConsole', 'takeConsole'];
-
 /**
  * What RBAC must let through for the permissions; which fields of an object may then be changed, and from what to
  * what, is for the admission policies.
  */
 function rulesFor({ vms, pools }: NamespaceGrants, { events, tunnel }: RoleOptions): PolicyRule[] {
-  const holding = (...permissions: Permission[]): VmGrant[] =>
-    vms.filter((vm) => permissions.some((permission) => vm.permissions.has(permission)));
-  const names = (grants: VmGrant[]): string[] => grants.map(({ vm }) => vm);
-  const consoles = holding(...CONSOLE);
-  const secrets = [...new Set(consoles.flatMap((vm) => vm.secrets))].toSorted();
   const rule = (
-    group: string,
-    resources: string[],
-    verbs: string[],
+    { group, resource, subresource, verbs }: Omit<ActionRequest, 'needed' | 'helpful'>,
     resourceNames: string[],
-  ): PolicyRule[] =>
-    resourceNames.length === 0 ? [] : [{ apiGroups: [group], resources, resourceNames, verbs }];
+  ): PolicyRule[] => {
+    const resources = [subresource === undefined ? resource : `${resource}/${subresource}`];
+    return resourceNames.length === 0
+      ? []
+      : [{ apiGroups: [group], resources, resourceNames, verbs: [...verbs] }];
+  };
+  const requests = ACTION_REQUESTS.filter(({ subresource }) => tunnel || subresource !== 'portforward');
   return [
-    // By name, list and watch only reach requests that select this one name.
-    ...rule(GROUP, ['vms'], ['get', 'list', 'watch'], names(vms)),
-    ...rule(GROUP, ['vms'], ['patch'], names(holding('start', 'stop', ...CONSOLE))),
-    // kubectl reads before it patches.
-    ...rule(GROUP, ['vms/status'], ['get', 'patch'], names(consoles)),
-    ...rule('', ['secrets'], ['get', 'patch'], secrets),
-    ...rule('', ['pods'], ['get'], names(vms)),
-    // It may hold passwords.
-    ...rule('', ['pods/log'], ['get'], names(consoles)),
-    ...(tunnel ? rule('', ['pods/portforward'], ['create', 'get'], names(consoles)) : []),
-    ...rule('', ['configmaps'], ['get', 'patch'], names(holding('reset'))),
-    ...rule('', ['pods'], ['patch'], names(holding('reset'))),
-    ...rule('', ['pods'], ['delete'], names(holding('stop'))),
-    ...(events && vms.length > 0 ? [EVENTS_RULE] : []),
+    ...requests.flatMap((request) => {
+      const concerned = vms.filter((vm) => isPartOf(request, vm.permissions));
+      if (request.resource === 'events') return events && concerned.length > 0 ? [EVENTS_RULE] : [];
+      const secrets = [...new Set(concerned.flatMap((vm) => vm.secrets))].toSorted();
+      return rule(request, request.resource === 'secrets' ? secrets : concerned.map(({ vm }) => vm));
+    }),
     // The verbs are the permissions: a policy that cannot read the pool asks for them.
-    ...pools.flatMap(({ pool, permissions }) =>
-      rule(GROUP, ['vmpools'], ['get', ...PERMISSIONS.filter((one) => permissions.has(one))], [pool]),
-    ),
+    ...pools.map(({ pool, permissions }) => ({
+      apiGroups: [GROUP],
+      resources: ['vmpools'],
+      resourceNames: [pool],
+      verbs: ['get', ...PERMISSIONS.filter((one) => permissions.has(one))],
+    })),
   ];
+}
+
+/** Whether a request is made by an action that the permissions are enough for. */
+function isPartOf({ needed, helpful }: ActionRequest, permissions: ReadonlySet<Permission>): boolean {
+  return [...needed, ...helpful].some((action) => {
+    const choices = ACTION_PERMISSIONS[action];
+    return choices.length > 0 && choices.every((choice) => choice.some((one) => permissions.has(one)));
+  });
 }
 
 /** RBAC cannot tell one object's events from another's. */

@@ -13,8 +13,8 @@ import {
   type ActionVerdict,
   type Asker,
   type ReviewedRequest,
-  type VmAction,
 } from '../vm/actions.ts';
+import type { VmAction } from '../vm/action-requests.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { inScope, poolOf } from '../vm/permissions.ts';
 import { generatedSecretName } from '../vm/runner-objects.ts';
@@ -106,11 +106,13 @@ async function verdictsOn(
   );
 }
 
-function reviewed(oracle: Oracle): (request: AccessAttributes) => Promise<ReviewedRequest> {
-  return async (request) => {
+function reviewed(
+  oracle: Oracle,
+): (asked: { request: AccessAttributes; needed: boolean }) => Promise<ReviewedRequest> {
+  return async ({ request, needed }) => {
     const { verb, resource, subresource, name = '' } = request;
     const full = subresource === undefined ? resource : `${resource}/${subresource}`;
-    return { verb, resource: full, name, allowed: await oracle(request) };
+    return { verb, resource: full, name, allowed: await oracle(request), needed };
   };
 }
 
@@ -121,7 +123,7 @@ async function secretName(
   actions: readonly VmAction[],
 ): Promise<string | undefined> {
   const asked = actions.some((action) =>
-    actionRequests(action, vm, '').some(({ resource }) => resource === 'secrets'),
+    actionRequests(action, vm, '').some(({ request }) => request.resource === 'secrets'),
   );
   if (!asked) return undefined;
   try {

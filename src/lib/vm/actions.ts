@@ -1,85 +1,54 @@
 import type { AccessAttributes } from '../cluster/types.ts';
+import { compact } from '../cluster/parse.ts';
 import { VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
+import { ACTION_REQUESTS, VM_ACTIONS, type VmAction } from './action-requests.ts';
 import { permissionHint, permissionsOn, type Subject } from './permissions.ts';
-import { GROUP, PERMISSIONS, type Permission, type Vm, type VmPool } from './types.ts';
+import { PERMISSIONS, type Permission, type Vm, type VmPool } from './types.ts';
 
-/** A request that an action makes about the VM, its pod, its ConfigMap (all of its name) or its display Secret. */
-interface Need {
-  verb: 'get' | 'patch';
-  group: string;
-  resource: 'vms' | 'pods' | 'configmaps' | 'secrets';
-  subresource?: 'status';
-}
-
-interface Action {
-  /** One of each must be held; none: administrators only. */
-  permissions: (readonly Permission[])[];
-  needs: readonly Need[];
-}
-
-const READ_VM: Need = { verb: 'get', group: GROUP, resource: 'vms' };
-const CHANGE_VM: Need = { verb: 'patch', group: GROUP, resource: 'vms' };
-const SECRET: Need[] = [
-  { verb: 'get', group: '', resource: 'secrets' },
-  { verb: 'patch', group: '', resource: 'secrets' },
-];
-const CONSOLE: Need[] = [
-  READ_VM,
-  { ...CHANGE_VM, subresource: 'status' },
-  { verb: 'get', group: '', resource: 'pods' },
-  ...SECRET,
-];
-const RESET: Need[] = [
-  READ_VM,
-  { verb: 'get', group: '', resource: 'configmaps' },
-  { verb: 'patch', group: '', resource: 'configmaps' },
-  { verb: 'patch', group: '', resource: 'pods' },
-];
-
-/** What each action takes: of spec.permissions, and of the API server. */
-const ACTIONS = {
-  show: { permissions: [PERMISSIONS], needs: [READ_VM] },
-  start: { permissions: [['start']], needs: [READ_VM, CHANGE_VM] },
-  stop: { permissions: [['stop']], needs: [READ_VM, CHANGE_VM] },
-  restart: { permissions: [['stop'], ['start']], needs: [READ_VM, CHANGE_VM] },
-  reset: { permissions: [['reset']], needs: RESET },
-  console: { permissions: [['accessConsole', 'takeConsole']], needs: CONSOLE },
-  take: { permissions: [['takeConsole']], needs: CONSOLE },
-  login: { permissions: [['accessConsole']], needs: [READ_VM, CHANGE_VM] },
-  secret: { permissions: [['accessConsole']], needs: [READ_VM, ...SECRET] },
-  permissions: { permissions: [], needs: [READ_VM, CHANGE_VM] },
-} as const satisfies Record<string, Action>;
-
-export type VmAction = keyof typeof ACTIONS;
+/** What each action takes of spec.permissions: one of each choice must be held; none: administrators only. */
+export const ACTION_PERMISSIONS: Record<VmAction, readonly (readonly Permission[])[]> = {
+  show: [PERMISSIONS],
+  start: [['start']],
+  stop: [['stop']],
+  restart: [['stop'], ['start']],
+  reset: [['reset']],
+  console: [['accessConsole', 'takeConsole']],
+  take: [['takeConsole']],
+  login: [['accessConsole']],
+  secret: [['accessConsole']],
+  permissions: [],
+};
 
 export function vmActions(): VmAction[] {
-  const names: VmAction[] = [];
-  for (const name of Object.keys(ACTIONS)) if (isAction(name)) names.push(name);
-  return names;
-}
-
-function isAction(name: string): name is VmAction {
-  return Object.hasOwn(ACTIONS, name);
+  return [...VM_ACTIONS];
 }
 
 /** Also a permission's name, where that is not the action's. Error: `usage`. */
 export function parseAction(text: string): VmAction {
   const name = text === 'accessConsole' ? 'console' : text === 'takeConsole' ? 'take' : text;
-  if (isAction(name)) return name;
+  const action = VM_ACTIONS.find((one) => one === name);
+  if (action !== undefined) return action;
   throw new VmopError('usage', `not an action: ${JSON.stringify(text)}`, {
     hint: `there are: ${vmActions().join(', ')}`,
   });
 }
 
-/** What must be allowed for an action; `secret`: the VM's display Secret, where it has one. */
-export function actionRequests(action: VmAction, vm: Vm, secret: string | undefined): AccessAttributes[] {
-  const needs: readonly Need[] = ACTIONS[action].needs;
-  return needs.flatMap((need) => {
-    // Where the object says at which address the display is, nobody looks at the pod.
-    if (need.resource === 'pods' && need.verb === 'get' && vm.spec.spice?.server !== undefined) return [];
-    const name = need.resource === 'secrets' ? secret : vm.name;
-    return name === undefined ? [] : [{ ...need, namespace: vm.namespace, name }];
+/** What an action asks of the API server; `secret`: the VM's display Secret, where it has one. */
+export function actionRequests(
+  action: VmAction,
+  vm: Vm,
+  secret: string | undefined,
+): { request: AccessAttributes; needed: boolean }[] {
+  return ACTION_REQUESTS.flatMap(({ verbs, group, resource, subresource, needed, helpful }) => {
+    const isNeeded = needed.includes(action);
+    if (!isNeeded && !helpful.includes(action)) return [];
+    const name = resource === 'secrets' ? secret : resource === 'events' ? undefined : vm.name;
+    if (resource === 'secrets' && name === undefined) return [];
+    return verbs.map((verb) => ({
+      request: compact({ verb, group, resource, subresource, namespace: vm.namespace, name }),
+      needed: isNeeded,
+    }));
   });
 }
 
@@ -88,8 +57,11 @@ export interface ReviewedRequest {
   verb: string;
   /** With its subresource: `vms/status`. */
   resource: string;
+  /** Empty: any of the namespace. */
   name: string;
   allowed: boolean;
+  /** false: the action does less without it. */
+  needed: boolean;
 }
 
 /** Whether somebody may do something with a VM: `vmop can-i`'s `--json` form. */
@@ -126,11 +98,15 @@ export interface Asker {
 export function actionVerdict(action: VmAction, asker: Asker, requests: ReviewedRequest[]): ActionVerdict {
   const { name, namespace } = asker.vm;
   const permissions = permissionVerdict(action, asker);
-  const refused = requests.filter(({ allowed }) => !allowed);
-  const listed = refused.map(({ verb, resource, name }) => `${verb} ${resource} "${name}"`).join(', ');
+  const refused = requests.filter(({ allowed, needed }) => needed && !allowed);
+  const missed = requests.filter(({ allowed, needed }) => !needed && !allowed);
+  const without = missed.length === 0 ? '' : `, but not what helps: ${listed(missed)}`;
   const server = {
     allowed: refused.length === 0,
-    because: refused.length === 0 ? 'its rules allow all that it takes' : `its rules do not allow: ${listed}`,
+    because:
+      refused.length === 0
+        ? `its rules allow all that it takes${without}`
+        : `its rules do not allow: ${listed(refused)}`,
     requests,
   };
   const differ = permissions.allowed !== server.allowed;
@@ -149,9 +125,15 @@ export function actionVerdict(action: VmAction, asker: Asker, requests: Reviewed
   };
 }
 
+function listed(requests: readonly ReviewedRequest[]): string {
+  return requests
+    .map(({ verb, resource, name }) => `${verb} ${resource}${name === '' ? '' : ` "${name}"`}`)
+    .join(', ');
+}
+
 function permissionVerdict(action: VmAction, { vm, pool, subject }: Asker): ActionVerdict['permissions'] {
   const user = sanitize(subject.name);
-  const needed: readonly (readonly Permission[])[] = ACTIONS[action].permissions;
+  const needed = ACTION_PERMISSIONS[action];
   if (subject.administrator) {
     return { allowed: true, because: `${user} is an administrator of namespace ${vm.namespace}` };
   }

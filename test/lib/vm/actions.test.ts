@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { AccessAttributes } from '../../../src/lib/cluster/types.ts';
-import {
-  actionRequests,
-  actionVerdict,
-  parseAction,
-  vmActions,
-  type VmAction,
-} from '../../../src/lib/vm/actions.ts';
+import type { VmAction } from '../../../src/lib/vm/action-requests.ts';
+import { actionRequests, actionVerdict, parseAction, vmActions } from '../../../src/lib/vm/actions.ts';
 import type { Subject } from '../../../src/lib/vm/permissions.ts';
 import { PERMISSIONS, type Permission } from '../../../src/lib/vm/types.ts';
 import { vmOf } from './objects.ts';
@@ -44,43 +38,59 @@ describe('what each permission is enough for, of spec.permissions', () => {
 
 describe('what each action asks of the API server', () => {
   const vm = vmOf({ vm: { display: { spice: {} } } });
-  const asked = (action: VmAction, secret?: string, of = vm): string[] =>
-    actionRequests(action, of, secret).map(
-      ({ verb, resource, subresource, name }: AccessAttributes) =>
-        `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`} ${name}`,
-    );
-  const cases: [action: VmAction, requests: string[]][] = [
-    ['show', ['get vms desktop-1']],
-    ['start', ['get vms desktop-1', 'patch vms desktop-1']],
-    ['restart', ['get vms desktop-1', 'patch vms desktop-1']],
+  const asked = (action: VmAction, secret: string | undefined, which: boolean): string[] =>
+    actionRequests(action, vm, secret)
+      .filter(({ needed }) => needed === which)
+      .map(({ request: { verb, resource, subresource, name = 'any' } }) =>
+        [verb, subresource === undefined ? resource : `${resource}/${subresource}`, name].join(' '),
+      );
+  const READ = ['get vms desktop-1'];
+  const FOLLOW = ['list vms desktop-1', 'watch vms desktop-1'];
+  const cases: [action: VmAction, needed: string[], helpful: string[]][] = [
+    [
+      'show',
+      READ,
+      [...FOLLOW, 'get pods desktop-1', 'get events any', 'list events any', 'watch events any'],
+    ],
+    ['start', [...READ, 'patch vms desktop-1'], FOLLOW],
+    ['stop', [...READ, 'patch vms desktop-1'], [...FOLLOW, 'get pods desktop-1', 'delete pods desktop-1']],
     [
       'reset',
-      ['get vms desktop-1', 'get configmaps desktop-1', 'patch configmaps desktop-1', 'patch pods desktop-1'],
+      [...READ, 'get configmaps desktop-1', 'patch configmaps desktop-1', 'patch pods desktop-1'],
+      FOLLOW,
     ],
     [
       'console',
+      [...READ, 'get secrets s', 'patch secrets s'],
       [
-        'get vms desktop-1',
+        ...FOLLOW,
+        'patch vms desktop-1',
+        'get vms/status desktop-1',
         'patch vms/status desktop-1',
         'get pods desktop-1',
-        'get secrets s',
-        'patch secrets s',
+        'create pods/portforward desktop-1',
+        'get pods/portforward desktop-1',
       ],
     ],
-    ['secret', ['get vms desktop-1', 'get secrets s', 'patch secrets s']],
+    ['secret', [...READ, 'get secrets s', 'patch secrets s'], FOLLOW],
   ];
-  for (const [action, requests] of cases) test(action, () => assert.deepEqual(asked(action, 's'), requests));
-  test('no Secret, no pod: they are not asked for', () => {
-    const elsewhere = vmOf({ vm: { display: { spice: { server: 'desk' } } } });
-    assert.deepEqual(asked('console', undefined, elsewhere), [
-      'get vms desktop-1',
-      'patch vms/status desktop-1',
-    ]);
-  });
+  for (const [action, needed, helpful] of cases) {
+    test(action, () => {
+      assert.deepEqual(asked(action, 's', true), needed);
+      assert.deepEqual(asked(action, 's', false), helpful);
+    });
+  }
+  test('no Secret: it is not asked for', () => assert.deepEqual(asked('console', undefined, true), READ));
 });
 
 describe('verdicts', () => {
-  const request = (allowed: boolean) => ({ verb: 'patch', resource: 'vms', name: 'desktop-1', allowed });
+  const request = (allowed: boolean) => ({
+    verb: 'patch',
+    resource: 'vms',
+    name: 'desktop-1',
+    allowed,
+    needed: true,
+  });
   const cases: [name: string, held: boolean, server: boolean, difference: RegExp | undefined][] = [
     ['both say yes', true, true, undefined],
     ['both say no', false, false, undefined],
