@@ -107,13 +107,16 @@ suite('VM-Operator and its runners work on where access was applied', { skip }, 
     api = await startKubeApiserver();
     admin = open(api.adminKubeconfig);
     const groups = ['system:serviceaccounts', `system:serviceaccounts:${NAMESPACE}`];
-    const names = Object.entries<readonly object[]>(ACCOUNTS);
-    for (const [account, rules] of [...names, ['alice', []] as const]) {
-      const user = account === 'alice' ? account : userOf(account);
-      clusters.set(account, open(await api.kubeconfigFor(user, account === 'alice' ? [] : groups)));
-      if (rules.length > 0) await allow(account, rules);
+    for (const [account, rules] of Object.entries<readonly object[]>(ACCOUNTS)) {
+      clusters.set(account, open(await api.kubeconfigFor(userOf(account), groups)));
+      await allow(account, rules);
     }
-    await buildVm(admin, VM, 'running', [{ user: 'alice', may: ['*'] }], undefined, 'runner');
+    for (const user of ['alice', 'bob']) clusters.set(user, open(await api.kubeconfigFor(user)));
+    const permissions = [
+      { user: 'alice', may: ['*'] },
+      { user: 'bob', may: ['accessConsole'] },
+    ];
+    await buildVm(admin, VM, 'running', permissions, undefined, 'runner');
     const applied = await apply();
     assert.equal(applied.code, 0, applied.stderr);
     await inForce();
@@ -163,6 +166,16 @@ suite('VM-Operator and its runners work on where access was applied', { skip }, 
     for (const [what, who, run] of WORK) {
       for (const account of who) assert.equal(await refused(account, run), '', `${account}: ${what}`);
     }
+  });
+
+  test('a known limit: whose name stands at a console that nobody has connected to is anybody’s with accessConsole', async () => {
+    const status = { consoleUser: 'alice' };
+    await admin.patch(RAW_VMS, ref, { type: 'merge', body: { status } }, { subresource: 'status' });
+    assert.equal(await refused('bob', reports({ consoleUser: 'bob' })), '');
+    assert.match(
+      await refused('bob', reports({ consoleUser: 'eve' })),
+      /vmop: needs permission administrate/,
+    );
   });
 
   test('what only has the name of a runner’s object is nobody’s to change', async () => {
