@@ -1,3 +1,4 @@
+import { Flags } from '@oclif/core';
 import { COMPARING_FLAGS } from '../../lib/cli/access-flags.ts';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG } from '../../lib/cli/flags.ts';
@@ -12,7 +13,14 @@ export default class AccessApply extends VmopCommand {
     '<%= config.bin %> access apply --dry-run',
     '<%= config.bin %> access apply -A --user-prefix oidc:',
   ];
-  static override flags = { ...COMPARING_FLAGS, ...DRY_RUN_FLAG };
+  static override flags = {
+    ...COMPARING_FLAGS,
+    ...DRY_RUN_FLAG,
+    unlimited: Flags.boolean({
+      summary: 'with --no-policies: make Roles also where no admission policies limit what they let through',
+      default: false,
+    }),
+  };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AccessApply);

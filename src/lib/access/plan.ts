@@ -1,16 +1,16 @@
 import { isStatus } from '../cluster/api-error.ts';
 import type { Cluster, KubeObject, ObjectMeta } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
+import { inParallel } from '../parallel.ts';
 import { accessDifferences } from './compare.ts';
-import { namespaceBindingName, VMS_POLICY } from './policies/index.ts';
+import { accessPolicies, namespaceBindingName, VMS_POLICY } from './policies/index.ts';
 import { policyOptionsOf, type PolicyOptions } from './policies/options.ts';
 import {
   ACCESS_KINDS,
   ACCESS_RESOURCES,
-  FIELD_MANAGER,
   GRANTEE_ANNOTATION,
   NAMESPACE_LABEL,
-  OWNED_SELECTOR,
+  OWNED_LABELS,
   type AccessObject,
 } from './types.ts';
 
@@ -22,7 +22,8 @@ export interface AccessStep {
   name: string;
   /** For whom a Role is: `user alice`. */
   grantee: string | undefined;
-  state: 'missing' | 'different' | 'same' | 'unwanted';
+  /** `foreign`: somebody else's object has the name, and says something else. */
+  state: 'missing' | 'different' | 'same' | 'unwanted' | 'foreign';
   /** Where it is different. */
   differences: string[];
   /** undefined: it is to go. */
@@ -42,36 +43,49 @@ type Kind = AccessObject['kind'];
 
 const keyOf = (kind: Kind, namespace: string, name: string): string => `${kind}/${namespace}/${name}`;
 
-/** What the cluster has that vmop owns, compared with what it should have. Errors: see `readOwned`. */
+/** What the cluster has that vmop owns, compared with what it should have. Errors: see `readKind`. */
 export async function planAccess(
   cluster: Cluster,
   wanted: readonly AccessObject[],
   scope: AccessScope,
 ): Promise<AccessStep[]> {
   const kinds = ACCESS_KINDS.filter((kind) => scope.policies || ACCESS_RESOURCES[kind].namespaced);
-  const owned = new Map<string, { kind: Kind; object: KubeObject }>();
-  for (const { kind, items } of await Promise.all(kinds.map((kind) => readOwned(cluster, kind, scope)))) {
+  const there = new Map<string, { kind: Kind; object: KubeObject }>();
+  for (const { kind, items } of await Promise.all(kinds.map((kind) => readKind(cluster, kind, scope)))) {
     for (const object of items) {
       const { name, namespace = '' } = object.metadata;
-      owned.set(keyOf(kind, namespace, name), { kind, object });
+      there.set(keyOf(kind, namespace, name), { kind, object });
     }
   }
   const steps = wanted.map((object): AccessStep => {
     const { name, namespace = '', annotations = {} } = object.metadata;
-    const actual = owned.get(keyOf(object.kind, namespace, name))?.object;
-    owned.delete(keyOf(object.kind, namespace, name));
+    const actual = there.get(keyOf(object.kind, namespace, name))?.object;
+    there.delete(keyOf(object.kind, namespace, name));
     const differences = actual === undefined ? [] : accessDifferences(object, actual);
-    const state = actual === undefined ? 'missing' : differences.length > 0 ? 'different' : 'same';
+    const state = stateOf(object.kind, actual, differences);
     const grantee = annotations[GRANTEE_ANNOTATION];
     return { kind: object.kind, namespace, name, grantee, state, differences, wanted: object };
   });
-  const unwanted = [...owned.values()].flatMap(({ kind, object: { metadata } }): AccessStep[] => {
+  const unwanted = [...there.values()].flatMap(({ kind, object: { metadata } }): AccessStep[] => {
     const { name, namespace = '', annotations = {} } = metadata;
     const grantee = annotations[GRANTEE_ANNOTATION];
-    if (!isInScope(kind, metadata, scope)) return [];
+    if (!isOwned(metadata) || !isInScope(kind, metadata, scope)) return [];
     return [{ kind, namespace, name, grantee, state: 'unwanted', differences: [], wanted: undefined }];
   });
   return [...steps, ...unwanted];
+}
+
+function isOwned({ labels = {} }: ObjectMeta): boolean {
+  return Object.entries(OWNED_LABELS).every(([key, value]) => labels[key] === value);
+}
+
+/** What allows is not taken over where it allows something else; what limits can only limit more. */
+function stateOf(kind: Kind, actual: KubeObject | undefined, differences: string[]): AccessStep['state'] {
+  if (actual === undefined) return 'missing';
+  if (differences.length === 0) return 'same';
+  const saysElse = differences.some((one) => !one.startsWith('metadata.'));
+  const foreign = ACCESS_RESOURCES[kind].namespaced && saysElse && !isOwned(actual.metadata);
+  return foreign ? 'foreign' : 'different';
 }
 
 /** Whether the wanted objects would name this one, were it wanted. */
@@ -104,8 +118,40 @@ export async function isAccessApplied(cluster: Cluster, namespace: string): Prom
   }
 }
 
-/** Errors: `notFound` when the API server does not know the kind, `forbidden` when it may not be read. */
-async function readOwned(
+/**
+ * What of the policies that limit the namespaces is missing or different; undefined where one may not look. Without
+ * them a Role lets its user change every field of what it names.
+ */
+export async function missingLimits(
+  cluster: Cluster,
+  namespaces: readonly string[],
+  options: PolicyOptions,
+): Promise<string[] | undefined> {
+  try {
+    const found = await inParallel(accessPolicies([], namespaces, options), 8, async (object) => {
+      const { kind, metadata } = object;
+      const { name } = metadata;
+      const what = `${kind} ${name}`;
+      try {
+        const actual = await cluster.get(ACCESS_RESOURCES[kind], { namespace: '', name });
+        return accessDifferences(object, actual).length > 0 ? [`${what} is different`] : [];
+      } catch (error) {
+        if (isStatus(error, 404)) return [`${what} is missing`];
+        throw error;
+      }
+    });
+    return found.flat();
+  } catch (error) {
+    if (isStatus(error, 403)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * All of a kind, since a name may be somebody else's already. Errors: `notFound` when the API server does not know the
+ * kind, `forbidden` when it may not be read.
+ */
+async function readKind(
   cluster: Cluster,
   kind: Kind,
   scope: AccessScope,
@@ -113,15 +159,15 @@ async function readOwned(
   const resource = ACCESS_RESOURCES[kind];
   const namespace = resource.namespaced ? scope.namespace : undefined;
   try {
-    const { items } = await cluster.list(resource, { namespace, labelSelector: OWNED_SELECTOR });
+    const { items } = await cluster.list(resource, { namespace });
     return { kind, items };
   } catch (error) {
-    throw explained(cluster, kind, error);
+    throw explainAccessError(cluster, kind, error);
   }
 }
 
 /** What keeps somebody from the objects, in words that say what to do. */
-function explained(cluster: Cluster, kind: Kind, error: unknown): unknown {
+export function explainAccessError(cluster: Cluster, kind: Kind, error: unknown): unknown {
   const clusterScoped = !ACCESS_RESOURCES[kind].namespaced;
   const hint = clusterScoped
     ? '--no-policies leaves the admission policies to somebody who may change the cluster; without them a Role lets its user change every field of a VM'
@@ -133,24 +179,4 @@ function explained(cluster: Cluster, kind: Kind, error: unknown): unknown {
   }
   if (!isStatus(error, 403)) return error;
   return new VmopError('forbidden', error.message, { hint, cause: error });
-}
-
-/** Carries one step out: server-side apply with vmop's own field manager, or deletion. */
-export async function applyStep(cluster: Cluster, step: AccessStep, dryRun: boolean): Promise<void> {
-  const { kind, namespace, name, wanted, state } = step;
-  const resource = ACCESS_RESOURCES[kind];
-  const ref = { namespace, name };
-  try {
-    if (wanted === undefined) await cluster.delete(resource, ref, { dryRun });
-    else if (state !== 'same') {
-      const { apiVersion, metadata, ...contents } = wanted;
-      const object = { apiVersion, metadata, ...contents };
-      // What vmop owns it owns whole: somebody's change of it is drift.
-      const patch = { type: 'apply', object, fieldManager: FIELD_MANAGER, force: true } as const;
-      await cluster.patch(resource, ref, patch, { dryRun });
-    }
-  } catch (error) {
-    if (wanted === undefined && isStatus(error, 404)) return;
-    throw explained(cluster, kind, error);
-  }
 }

@@ -14,10 +14,6 @@ export const OWNED_LABELS = {
   'app.kubernetes.io/component': 'access',
 } as const;
 
-export const OWNED_SELECTOR = Object.entries(OWNED_LABELS)
-  .map(([key, value]) => `${key}=${value}`)
-  .join(',');
-
 /** On what is cluster-scoped and yet for the VMs of one namespace. */
 export const NAMESPACE_LABEL = 'vmop/namespace';
 

@@ -1,6 +1,7 @@
 import { collectGrants, type AccessInput } from '../access/grants.ts';
 import type { AccessOptions } from '../access/manifests.ts';
-import type { PolicyOptions } from '../access/policies/options.ts';
+import { missingLimits, type AccessStep } from '../access/plan.ts';
+import { optionChanges, type PolicyOptions } from '../access/policies/options.ts';
 import { granteesWithTunnel } from '../access/roles.ts';
 import { lockedOutRunners } from '../access/runner-accounts.ts';
 import type { AccessObject } from '../access/types.ts';
@@ -67,4 +68,42 @@ export function warnOfTunnels({ terminal }: Context, objects: readonly AccessObj
     `port-forwards let ${whom.slice(0, TOLD_GRANTEES).join(', ')}${more} reach every port of the nodes that their VMs ` +
     'run on, those of its loopback included, since runners use the network of their node; --no-tunnel leaves them out';
   terminal.warn(sanitize(sentence));
+}
+
+/**
+ * Roles alone hand out whole objects. Error: `conflict` where the policies that limit them are not there; where one may
+ * not look, it is told.
+ */
+export async function requireLimits(
+  { cluster, terminal }: Context,
+  steps: readonly AccessStep[],
+  options: PolicyOptions,
+): Promise<void> {
+  const granting = steps.filter(({ state, wanted }) => wanted !== undefined && state !== 'same');
+  const namespaces = [...new Set(granting.map(({ namespace }) => namespace))];
+  if (namespaces.length === 0) return;
+  const missing = await missingLimits(cluster, namespaces, options);
+  if (missing === undefined) {
+    terminal.warn(`whether the admission policies are there you may not see; ${WHOLE_OBJECTS}`);
+  } else if (missing.length > 0) {
+    throw new VmopError('conflict', `${WHOLE_OBJECTS}: ${missing.join('; ')}`, {
+      hint: 'have vmop access apply done by somebody who may change the cluster; --unlimited gives Roles nevertheless',
+    });
+  }
+}
+
+const WHOLE_OBJECTS =
+  'without the admission policies a Role lets its user change every field of a VM, spec.permissions included';
+
+/** What is right for this cluster may not be what was asked for. */
+export function warnOfGenerated(
+  { terminal }: Context,
+  { policies }: { policies: boolean },
+  options: PolicyOptions,
+  stored: PolicyOptions | undefined,
+): void {
+  if (!policies) terminal.warn(WHOLE_OBJECTS);
+  const changes = stored === undefined ? [] : optionChanges(stored, options);
+  if (changes.length === 0) return;
+  terminal.warn(sanitize(`the policies in this cluster were made with other options: ${changes.join('; ')}`));
 }

@@ -1,30 +1,30 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { applySteps } from '../access/apply.ts';
 import { LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
 import { accessObjects, type AccessOptions } from '../access/manifests.ts';
-import {
-  applyStep,
-  planAccess,
-  readPolicyOptions,
-  type AccessScope,
-  type AccessStep,
-} from '../access/plan.ts';
+import { planAccess, readPolicyOptions, type AccessScope, type AccessStep } from '../access/plan.ts';
 import {
   choosePolicyOptions,
   type GivenPolicyOptions,
   type PolicyOptions,
 } from '../access/policies/options.ts';
-import { ACCESS_KINDS, type AccessObject } from '../access/types.ts';
+import type { AccessObject } from '../access/types.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import type { Context } from '../cli/context.ts';
 import { compact } from '../cluster/parse.ts';
+import type { ErrorJson } from '../errors.ts';
 import type { TextView, View } from '../output/render.ts';
 import { renderYaml } from '../output/yaml.ts';
-import { inParallel } from '../parallel.ts';
 import { sanitize } from '../text.ts';
 import { loadInventory } from '../vm/inventory.ts';
 import { POOLS } from '../vm/parse.ts';
 import { DISPLAY_SECRET_LABELS, labelSelector } from '../vm/runner-objects.ts';
-import { requireReportingRunners, warnOfInput, warnOfTunnels } from './access-warnings.ts';
+import {
+  requireLimits,
+  requireReportingRunners,
+  warnOfGenerated,
+  warnOfInput,
+  warnOfTunnels,
+} from './access-warnings.ts';
 
 export interface AccessFlags {
   'all-namespaces': boolean;
@@ -65,25 +65,24 @@ interface AccessRow {
 }
 
 export interface AccessDrift extends AccessRow {
-  drift: 'missing' | 'different' | 'unwanted';
+  /** `foreign`: somebody else's object has the name, which `apply` leaves alone. */
+  drift: 'missing' | 'different' | 'unwanted' | 'foreign';
 }
 
 export interface AccessChange extends AccessRow {
-  change: 'created' | 'changed' | 'unchanged' | 'pruned';
+  change: 'created' | 'changed' | 'unchanged' | 'pruned' | 'failed';
   dryRun: boolean;
+  error?: ErrorJson;
 }
 
-/** How long the API server takes to obey a new policy, as measured, and some more. */
-const POLICY_LATENCY_MS = 1500;
-const CONCURRENCY = 8;
-
 export async function generateAccess(context: Context, flags: AccessFlags): Promise<void> {
-  const items = await wantedAccess(
-    context,
-    flags,
-    choosePolicyOptions(await givenOptions(context, flags), undefined, false),
-  );
+  const { cluster } = context;
+  const [given, stored] = await Promise.all([givenOptions(context, flags), readPolicyOptions(cluster)]);
+  // For git, and perhaps for another cluster: what differs is told, not refused.
+  const options = choosePolicyOptions(given, stored, true);
+  const items = await wantedAccess(context, flags, options);
   warnOfTunnels(context, items);
+  warnOfGenerated(context, flags, options, stored);
   if (context.format.kind === 'name') {
     const name = ({ kind, metadata }: AccessObject): string => `${kind}/${metadata.name}`;
     await context.print(items, { text: name, name });
@@ -96,7 +95,7 @@ export async function generateAccess(context: Context, flags: AccessFlags): Prom
 
 /** Exits with `conflict` when the cluster is not as spec.permissions says. */
 export async function checkAccess(context: Context, flags: ComparingFlags): Promise<void> {
-  const steps = await plannedSteps(context, flags);
+  const { steps } = await plannedSteps(context, flags);
   const drift = steps.flatMap((step): AccessDrift[] =>
     step.state === 'same' ? [] : [{ ...rowOf(step), drift: step.state }],
   );
@@ -113,42 +112,38 @@ export async function checkAccess(context: Context, flags: ComparingFlags): Prom
 
 export async function applyAccess(
   context: Context,
-  flags: ComparingFlags & { 'dry-run': boolean },
+  flags: ComparingFlags & { 'dry-run': boolean; unlimited: boolean },
 ): Promise<void> {
   const { cluster, signal, terminal } = context;
   const dryRun = flags['dry-run'];
-  const steps = await plannedSteps(context, flags);
+  const { steps, options } = await plannedSteps(context, flags);
+  if (!flags.policies && !flags.unlimited) await requireLimits(context, steps, options);
   warnOfTunnels(
     context,
     steps.flatMap(({ wanted }) => wanted ?? []),
   );
-  const work = (batch: readonly AccessStep[]): Promise<void[]> =>
-    inParallel(batch, CONCURRENCY, (step) => applyStep(cluster, step, dryRun));
-  const todo = steps.filter(({ state }) => state !== 'same');
-  // What allows goes first and comes last, so that nobody ever has more than they should.
-  const gone = todo.filter(({ state }) => state === 'unwanted');
-  for (const kind of ['RoleBinding', 'Role'] as const) await work(gone.filter((step) => step.kind === kind));
-  for (const kind of ACCESS_KINDS) {
-    const made = todo.filter((step) => step.kind === kind && step.state !== 'unwanted');
-    await work(made);
-    if (kind === 'ValidatingAdmissionPolicyBinding' && !dryRun && todo.some(isPolicy)) {
-      await pause(POLICY_LATENCY_MS, undefined, { signal });
-    }
-  }
-  await work(gone.filter(({ kind }) => kind === 'ValidatingAdmissionPolicyBinding'));
-  await work(gone.filter(({ kind }) => kind === 'ValidatingAdmissionPolicy'));
+  const failures = await applySteps(cluster, steps, { dryRun, signal });
   await context.print(
-    steps.map((step): AccessChange => ({ ...rowOf(step), change: CHANGES[step.state], dryRun })),
+    steps.map((step): AccessChange => {
+      const error = failures.get(step);
+      const row = { ...rowOf(step), dryRun };
+      if (error === undefined) return { ...row, change: CHANGES[step.state] };
+      return { ...row, change: 'failed', error: error.toJSON() };
+    }),
     CHANGE_VIEW,
   );
   if (dryRun) terminal.info('dry run: nothing was changed');
+  for (const [step, { message, hint }] of failures) {
+    terminal.error(sanitize(`error: ${objectText(step)}: ${message}`));
+    if (hint !== undefined) terminal.info(sanitize(`  ${hint}`));
+  }
+  if (failures.size > 0) throw new AlreadyTold('failed', `${failures.size} of ${steps.length} failed`);
 }
-
-const isPolicy = ({ namespace }: AccessStep): boolean => namespace === '';
 
 const CHANGES: Record<AccessStep['state'], AccessChange['change']> = {
   missing: 'created',
   different: 'changed',
+  foreign: 'failed',
   same: 'unchanged',
   unwanted: 'pruned',
 };
@@ -157,14 +152,17 @@ function rowOf({ kind, namespace, name, grantee, differences }: AccessStep): Acc
   return compact({ kind, namespace, name, grantee, differences });
 }
 
-async function plannedSteps(context: Context, flags: ComparingFlags): Promise<AccessStep[]> {
+async function plannedSteps(
+  context: Context,
+  flags: ComparingFlags,
+): Promise<{ steps: AccessStep[]; options: PolicyOptions }> {
   const { cluster } = context;
   const [given, stored] = await Promise.all([givenOptions(context, flags), readPolicyOptions(cluster)]);
   const options = choosePolicyOptions(given, stored, flags['replace-options']);
   const wanted = await wantedAccess(context, flags, options);
   const steps = await planAccess(cluster, wanted, scopeOf(context, flags));
   if (flags.policies) await requireReportingRunners(context, whereOf(context, flags), options);
-  return steps;
+  return { steps, options };
 }
 
 async function givenOptions(context: Context, flags: AccessFlags): Promise<GivenPolicyOptions> {
@@ -226,6 +224,10 @@ function scopeOf(context: Context, { users, roles, policies, ...flags }: AccessF
   };
 }
 
+function objectText({ kind, namespace, name }: AccessRow | AccessStep): string {
+  return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`;
+}
+
 const nameOf = ({ kind, name }: AccessRow): string => `${kind}/${name}`;
 
 const CHANGE_VIEW: View<AccessChange> = {
@@ -241,10 +243,13 @@ const CHANGE_VIEW: View<AccessChange> = {
 };
 
 const DRIFT_VIEW: TextView<AccessDrift> = {
-  text: ({ drift, kind, namespace, name, grantee, differences }) => {
-    const what = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`;
+  text: ({ drift, ...row }) => {
+    const { grantee, differences } = row;
     const whom = grantee === undefined ? '' : ` (${grantee})`;
-    const lines = [`${drift.padEnd(9)}  ${what}${whom}`, ...differences.map((line) => `    ${line}`)];
+    const lines = [
+      `${drift.padEnd(9)}  ${objectText(row)}${whom}`,
+      ...differences.map((line) => `    ${line}`),
+    ];
     return lines.map((line) => `${sanitize(line)}\n`).join('');
   },
   name: nameOf,

@@ -104,7 +104,8 @@ export function choosePolicyOptions(
   );
 }
 
-function optionChanges(stored: PolicyOptions, chosen: PolicyOptions): string[] {
+/** Where they differ, as a person says them. */
+export function optionChanges(stored: PolicyOptions, chosen: PolicyOptions): string[] {
   const change = (option: keyof PolicyOptions): string[] => {
     const [is, should] = [JSON.stringify(stored[option]), JSON.stringify(chosen[option])];
     return is === should ? [] : [`${SAID_AS[option]}: ${is}, not ${should}`];
