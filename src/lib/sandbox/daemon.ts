@@ -97,7 +97,8 @@ async function startDaemon(
     startApi,
     apiFolder: folder.api,
     users: { kubeconfig: { username: person, groups: ['system:masters'], token } },
-    rules: userRules(SEED_NAMES),
+    // Where Roles can be made, `vmop access apply` makes them.
+    rules: api === 'embedded' ? userRules(SEED_NAMES) : [],
     driver: choice.driver,
     machinesFolder,
     log: new DaemonLog(folder.log).write,

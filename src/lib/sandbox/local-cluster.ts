@@ -10,6 +10,8 @@ import { kubeconfigText } from './kubeconfig.ts';
 import { startOperator, type Operator } from './operator/index.ts';
 import { followPodLog, podLogText } from './pod-log.ts';
 import { writePrivate } from './private-file.ts';
+import { accountRules, OPERATOR_USER, RUNNER_ACCOUNT, RUNNER_USER } from './rules.ts';
+import { OWN_KUBECONFIGS } from './state-folder.ts';
 
 export interface LocalUser extends Identity {
   /** Default: a new one. */
@@ -26,6 +28,7 @@ export interface LocalClusterOptions {
   port: number | undefined;
   /** By the name of their kubeconfig file. */
   users: Record<string, LocalUser>;
+  /** Beside those of the operator and its runners. */
   rules: PolicyRule[];
   driver: Driver;
   machinesFolder: string;
@@ -48,7 +51,7 @@ export interface LocalCluster {
   abandon(): Promise<void>;
 }
 
-const OPERATOR = 'operator.kubeconfig';
+const ACCOUNT_GROUPS = ['system:serviceaccounts', 'system:serviceaccounts:default'];
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Rejects when the port is taken or the folder is unusable; nothing is left running then. */
@@ -57,14 +60,16 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const users = Object.entries<LocalUser>({
     ...options.users,
-    [OPERATOR]: { username: 'system:serviceaccount:default:vm-operator', groups: ['system:masters'] },
+    [OWN_KUBECONFIGS.system]: { username: 'vmop-sandbox', groups: ['system:masters'] },
+    [OWN_KUBECONFIGS.operator]: { username: OPERATOR_USER, groups: ACCOUNT_GROUPS },
+    [OWN_KUBECONFIGS.runner]: { username: RUNNER_USER, groups: ACCOUNT_GROUPS },
   }).map(([file, { token = newToken(), ...identity }]) => ({ file, token, identity }));
   let operator: Operator | undefined;
   const api = await startApi({
     directory: options.apiFolder,
     port,
     tokens: Object.fromEntries(users.map(({ token, identity }) => [token, identity])),
-    rules,
+    rules: [...accountRules(), ...rules],
     podLog: async (namespace, name, query) => {
       const log = operator?.logOf({ namespace, name });
       if (query.follow === true) return log && followPodLog(log, query, new Date());
@@ -72,37 +77,49 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     },
     onFailure,
   });
-  let admin: Cluster | undefined;
+  const clusters: Cluster[] = [];
+  const closeClusters = (): void => clusters.forEach((cluster) => cluster.close());
+  let admin: Cluster;
   try {
     for (const { file, token, identity } of users) {
       const text = kubeconfigText({ url: api.url, caPem: api.caPem, userName: identity.username, token });
       await writePrivate(path.join(folder, file), text);
     }
-    admin = openCluster(loadKubeconfig({ env: {}, file: path.join(folder, OPERATOR) }), {
-      userAgent: 'vmop-sandbox',
-      timeoutMs: REQUEST_TIMEOUT_MS,
+    const open = (file: string): Cluster => {
+      const kubeconfig = loadKubeconfig({ env: {}, file: path.join(folder, file) });
+      const cluster = openCluster(kubeconfig, { userAgent: 'vmop-sandbox', timeoutMs: REQUEST_TIMEOUT_MS });
+      clusters.push(cluster);
+      return cluster;
+    };
+    admin = open(OWN_KUBECONFIGS.system);
+    operator = await startOperator({
+      cluster: open(OWN_KUBECONFIGS.operator),
+      runnerCluster: open(OWN_KUBECONFIGS.runner),
+      driver,
+      machinesFolder,
+      serviceAccountName: RUNNER_ACCOUNT,
+      log,
     });
-    operator = await startOperator({ cluster: admin, driver, machinesFolder, log });
   } catch (error) {
-    admin?.close();
+    closeClusters();
     await api.close();
     throw error;
   }
-  const running = { admin, operator };
+  const running = operator;
   return {
     api,
     admin,
     kubeconfigOf: (file) => path.join(folder, file),
     async stop(machines) {
-      await running.operator.stop(machines);
-      running.admin.close();
+      await running.stop(machines);
+      closeClusters();
       await api.close();
     },
     async abandon() {
       // First, so that what the operator still asks is refused at once.
       await api.close();
-      running.admin.close();
-      await running.operator.stop({ detach: true });
+      closeClusters();
+      await running.stop({ detach: true });
     },
   };
 }

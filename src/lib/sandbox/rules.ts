@@ -3,9 +3,33 @@ import type { PolicyRule } from './api/index.ts';
 
 const SUBJECTS = { groups: ['system:authenticated'] };
 const READ = ['get', 'list', 'watch'];
+const ALL = [...READ, 'create', 'patch', 'delete'];
+
+const account = (name: string): string => `system:serviceaccount:default:${name}`;
+/** The service accounts of the operator and of its runners' pods; they need no namespace of their own. */
+export const OPERATOR_ACCOUNT = 'vm-operator';
+export const RUNNER_ACCOUNT = 'vm-runner';
+/** As the API server names them. */
+export const OPERATOR_USER = account(OPERATOR_ACCOUNT);
+export const RUNNER_USER = account(RUNNER_ACCOUNT);
+
+/** What VM-Operator's own Roles give to its two service accounts, and to the operator what a kubelet may do. */
+export function accountRules(): PolicyRule[] {
+  const operator = { users: [OPERATOR_USER] };
+  const runner = { users: [RUNNER_USER] };
+  return [
+    { subjects: operator, verbs: ALL, apiGroups: [GROUP], resources: ['vms', 'vms/status', 'vmpools'] },
+    { subjects: operator, verbs: ALL, apiGroups: [''], resources: ['pods', 'configmaps', 'secrets'] },
+    // There is no other kubelet that would report on the pods.
+    { subjects: operator, verbs: ['patch'], apiGroups: [''], resources: ['pods/status'] },
+    { subjects: runner, verbs: ['get', 'list', 'patch'], apiGroups: [GROUP], resources: ['vms'] },
+    { subjects: runner, verbs: ['patch'], apiGroups: [GROUP], resources: ['vms/status'] },
+    { subjects: runner, verbs: ['create'], apiGroups: ['events.k8s.io'], resources: ['events'] },
+  ];
+}
 
 /**
- * What users who are no administrators may do, so that vmop works for them: see everything, and change these VMs. They
+ * For an API server without admission policies. What users who are no administrators may do, so that vmop works for them: see everything, and change these VMs. They
  * are named one by one, because whoever may change any VM is taken for an administrator.
  */
 export function userRules(vmNames: readonly string[]): PolicyRule[] {

@@ -8,6 +8,13 @@ import { API_NAMES, type ApiName } from './api-choice.ts';
 import { isErrno } from './lock.ts';
 import { writePrivate } from './private-file.ts';
 
+/** The kubeconfigs of the sandbox itself, of its operator and of its runners, in the sandbox's folder. */
+export const OWN_KUBECONFIGS = {
+  system: 'system.kubeconfig',
+  operator: 'operator.kubeconfig',
+  runner: 'runner.kubeconfig',
+} as const;
+
 /** What is where in the sandbox's folder. */
 export interface StateFolder {
   root: string;
@@ -118,7 +125,8 @@ export async function purgeStateFolder(folder: StateFolder): Promise<void> {
     await rm(machinesFolder, { recursive: true, force: true });
   }
   const { root, kubeconfig, api, daemon, settings, seeded, log } = folder;
-  const files = [kubeconfig, path.join(root, 'operator.kubeconfig'), api, daemon, settings, seeded, log];
+  const own = Object.values(OWN_KUBECONFIGS).map((name) => path.join(root, name));
+  const files = [kubeconfig, ...own, api, daemon, settings, seeded, log];
   for (const file of [...files, `${log}.1`]) await rm(file, { recursive: true, force: true });
 }
 

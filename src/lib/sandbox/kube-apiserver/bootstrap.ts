@@ -4,8 +4,9 @@ import type { PolicyRule } from '../api/index.ts';
 import { customResourceDefinitions } from '../api/crd.ts';
 import { NODE_NAME } from '../operator/objects.ts';
 import { KINDS } from '../api/kinds.ts';
+import { OPERATOR_ACCOUNT, RUNNER_ACCOUNT } from '../rules.ts';
 import type { Admin } from './admin.ts';
-import { rbacObjects } from './rbac.ts';
+import { accessReview, MANAGED, RBAC, rbacObjects } from './rbac.ts';
 
 export interface ClusterContents {
   rules: readonly PolicyRule[];
@@ -22,15 +23,21 @@ export async function fillCluster(
   const node = `/api/v1/nodes/${NODE_NAME}`;
   // kube-apiserver makes this namespace by itself, a little later.
   await admin.apply('/api/v1/namespaces/default', namespace('default'));
+  const access = rbacObjects(rules);
+  const kept = new Set(access.map((object) => asString(asObject(object['metadata'])['name']) ?? ''));
+  // An earlier start may have given more.
+  for (const plural of ['clusterrolebindings', 'clusterroles']) {
+    await admin.prune(`/apis/${RBAC}/v1/${plural}`, MANAGED, kept);
+  }
   await Promise.all([
-    ...[...customResourceDefinitions(), ...rbacObjects(rules)].map((object) =>
-      admin.apply(pathOf(object), object),
+    ...[...customResourceDefinitions(), ...access].map((object) => admin.apply(pathOf(object), object)),
+    ...['default', OPERATOR_ACCOUNT, RUNNER_ACCOUNT].map((name) =>
+      admin.apply(`/api/v1/namespaces/default/serviceaccounts/${name}`, {
+        apiVersion: 'v1',
+        kind: 'ServiceAccount',
+        metadata: { name },
+      }),
     ),
-    admin.apply('/api/v1/namespaces/default/serviceaccounts/default', {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { name: 'default' },
-    }),
     ...(kubeletPort === undefined ? [] : [admin.apply(node, nodeObject())]),
   ]);
   if (kubeletPort !== undefined) await admin.apply(`${node}/status`, nodeStatus(kubeletPort));
@@ -39,7 +46,11 @@ export async function fillCluster(
     `/apis/${group}/${version}/${plural}`,
     `/openapi/v3/apis/${group}/${version}`,
   ]);
-  await Promise.all([...new Set(served)].map((path) => admin.waitFor(path, signal)));
+  await Promise.all([
+    ...[...new Set(served)].map((path) => admin.waitFor(path, signal)),
+    // The authorizer follows a moment later.
+    ...rules.map((rule) => admin.waitUntilAllowed(accessReview(rule), signal)),
+  ]);
 }
 
 function namespace(name: string): JsonObject {

@@ -9,6 +9,8 @@ export { RunnerLog, type LogLine } from './runner-log.ts';
 export interface OperatorOptions {
   /** With the rights of an administrator of the namespaces. */
   cluster: Cluster;
+  /** As the runners, which read their VMs and report on them; default: as the operator. */
+  runnerCluster?: Cluster | undefined;
   /** undefined: all. */
   namespace?: string | undefined;
   driver: Driver;
@@ -36,7 +38,8 @@ export interface Operator {
  */
 export async function startOperator(options: OperatorOptions): Promise<Operator> {
   const { cluster, namespace, driver, machinesFolder, serviceAccountName = 'default', log } = options;
-  const host = new RunnerHost({ cluster, namespace, driver, machinesFolder, log });
+  const { runnerCluster = cluster } = options;
+  const host = new RunnerHost({ cluster, runnerCluster, namespace, driver, machinesFolder, log });
   const manager = new Manager({ cluster, namespace, serviceAccountName, log });
   const stop: Operator['stop'] = async (machines) => {
     await manager.stop();

@@ -25,7 +25,10 @@ export interface RunnerMounts {
 }
 
 export interface RunnerApiOptions {
+  /** As the kubelet. */
   cluster: Cluster;
+  /** As the runner. */
+  runnerCluster: Cluster;
   /** The VM. */
   ref: ObjectRef;
   log: (line: string) => void;
@@ -43,7 +46,7 @@ export class RunnerApi {
 
   /** undefined: it has gone. */
   async readVm(): Promise<OperatedVm | undefined> {
-    return await this.#persistently(() => this.#options.cluster.get(OPERATED_VMS, this.#options.ref));
+    return await this.#persistently(() => this.#options.runnerCluster.get(OPERATED_VMS, this.#options.ref));
   }
 
   /** undefined: there is no ConfigMap. */
@@ -62,14 +65,14 @@ export class RunnerApi {
 
   /** Not that of another VM of the same name, made since. */
   async writeStatus({ uid }: OperatedVm, status: StatusPatch): Promise<void> {
-    const { cluster, ref } = this.#options;
+    const { runnerCluster, ref } = this.#options;
     const patch = { type: 'merge', body: { metadata: { uid }, status } } as const;
-    await this.#persistently(() => cluster.patch(OPERATED_VMS, ref, patch, { subresource: 'status' }));
+    await this.#persistently(() => runnerCluster.patch(OPERATED_VMS, ref, patch, { subresource: 'status' }));
   }
 
   async writeEvent(vm: OperatedVm, event: RunnerEvent): Promise<void> {
     const object = eventObject(vm, event, new Date());
-    await this.#persistently(() => this.#options.cluster.create(EVENTS, vm.namespace, object));
+    await this.#persistently(() => this.#options.runnerCluster.create(EVENTS, vm.namespace, object));
   }
 
   /** Tries again until the server answers; undefined when it refuses for good, or the signal aborts. */

@@ -13,6 +13,8 @@ import { Runner, type RunnerEnd } from './runner.ts';
 
 export interface RunnerHostOptions {
   cluster: Cluster;
+  /** As the runners. */
+  runnerCluster: Cluster;
   /** undefined: all. */
   namespace: string | undefined;
   driver: Driver;
@@ -132,11 +134,12 @@ export class RunnerHost {
   }
 
   #host(pod: RunnerPod): Hosted {
-    const { cluster, driver } = this.#options;
+    const { cluster, runnerCluster, driver } = this.#options;
+    const machineFolder = this.#machineFolder;
     const log = new RunnerLog();
     // A pod that was there before: an earlier process may have started its machine, even without having said so.
     const adopt = !this.#listed || pod.phase === 'Running';
-    const runner = new Runner({ cluster, driver, pod, adopt, machineFolder: this.#machineFolder, log });
+    const runner = new Runner({ cluster, runnerCluster, driver, pod, adopt, machineFolder, log });
     const startedAt = adopt ? (pod.startedAt ?? new Date()) : new Date();
     // Without its deletion, so that `present` sees that as a change.
     const { deletionTimestamp: _, ...rest } = pod;

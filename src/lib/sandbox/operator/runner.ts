@@ -11,7 +11,10 @@ import { initialRunnerState } from './runner-types.ts';
 import type { RunnerEffect, RunnerInput, RunnerOutcome, RunnerState, RunnerTimer } from './runner-types.ts';
 
 export interface RunnerOptions {
+  /** As the kubelet, which mounts what the pod needs. */
   cluster: Cluster;
+  /** As the runner itself. */
+  runnerCluster: Cluster;
   driver: Driver;
   pod: RunnerPod;
   /** The pod was found running: look for its machine instead of starting one. */
@@ -53,10 +56,10 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    const { cluster, pod } = options;
+    const { cluster, runnerCluster, pod } = options;
     const ref = { namespace: pod.namespace, name: pod.vm };
     const log = (line: string): void => this.#log(line);
-    this.#api = new RunnerApi({ cluster, ref, log, signal: this.#stopping.signal });
+    this.#api = new RunnerApi({ cluster, runnerCluster, ref, log, signal: this.#stopping.signal });
     this.ended = new Promise((resolve) => {
       this.#finish = resolve;
     });

@@ -10,7 +10,7 @@ import {
   clientCertificate,
   loadCertificates,
 } from '../../../../src/lib/sandbox/kube-apiserver/certificates.ts';
-import { rbacObjects } from '../../../../src/lib/sandbox/kube-apiserver/rbac.ts';
+import { accessReview, rbacObjects } from '../../../../src/lib/sandbox/kube-apiserver/rbac.ts';
 import { ServerGroup } from '../../../../src/lib/sandbox/kube-apiserver/server-group.ts';
 import { tokenFile } from '../../../../src/lib/sandbox/kube-apiserver/token-file.ts';
 
@@ -102,6 +102,27 @@ test('rules become roles and bindings, in the namespaces that they name', () => 
     { apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'alice' },
     { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'staff' },
   ]);
+});
+
+test('what tells that a rule is in force is something that it gives', () => {
+  const rule = {
+    verbs: ['get', 'list'],
+    apiGroups: ['g'],
+    resources: ['vms/status'],
+    resourceNames: ['one'],
+  };
+  const asked = { group: 'g', resource: 'vms', subresource: 'status', verb: 'get', name: 'one' };
+  assert.deepEqual(accessReview({ ...rule, subjects: { groups: ['staff'] }, namespaces: ['a'] })['spec'], {
+    user: undefined,
+    groups: ['staff'],
+    resourceAttributes: { ...asked, namespace: 'a' },
+  });
+  const { spec } = accessReview({ ...rule, subjects: { users: ['alice'], groups: ['staff'] } });
+  assert.deepEqual(spec, {
+    user: 'alice',
+    groups: undefined,
+    resourceAttributes: { ...asked, namespace: undefined },
+  });
 });
 
 test('a process that ends during the start fails it with its last words, and the others are ended', async (t) => {
