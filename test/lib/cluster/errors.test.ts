@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ApiError, modify } from '../../../src/lib/cluster/index.ts';
+import { conflictPauseMs } from '../../../src/lib/cluster/modify.ts';
 import { parseStatus } from '../../../src/lib/cluster/api-error.ts';
 import { VmopError, type ErrorCode } from '../../../src/lib/errors.ts';
 import type { KubeObject, Patch } from '../../../src/lib/cluster/types.ts';
@@ -109,20 +110,49 @@ describe('modify', () => {
     );
   });
 
-  test('five times at most', async (t) => {
+  test('ten times at most, after pauses that grow', async (t) => {
     const { proxy, direct, cluster } = await startFaultyApi(t);
     await direct.create(CONFIG_MAPS, 'default', { metadata: { name: 'a' } });
-    proxy.fail({ method: 'PATCH', status: 409, times: 5 });
-    const error = await rejectionOf(modify(cluster, CONFIG_MAPS, ref, (current) => patchOf(current, 'x')));
+    proxy.fail({ method: 'PATCH', status: 409, times: 10 });
+    const pauses: number[] = [];
+    const error = await rejectionOf(
+      modify(cluster, CONFIG_MAPS, ref, (current) => patchOf(current, 'x'), {
+        pause: (ms) => Promise.resolve(void pauses.push(ms)),
+      }),
+    );
     assert.ok(error instanceof VmopError && error.code === 'conflict');
     proxy.assertUsed();
+    assert.equal(pauses.length, 9);
+    const all = (random: number): number[] => pauses.map((_, index) => conflictPauseMs(index + 2, random));
+    for (const [index, ms] of pauses.entries())
+      assert.ok(ms >= (all(0)[index] ?? 0) && ms <= (all(1)[index] ?? 0), `${index}: ${ms}`);
+    assert.deepEqual(all(1), [50, 100, 200, 400, 800, 800, 800, 800, 800]);
+    assert.deepEqual(all(0), [25, 50, 100, 200, 400, 400, 400, 400, 400]);
   });
 
-  test('four conflicts are none', async (t) => {
+  test('nine conflicts are none', async (t) => {
     const { proxy, direct, cluster } = await startFaultyApi(t);
     await direct.create(CONFIG_MAPS, 'default', { metadata: { name: 'a' } });
-    proxy.fail({ method: 'PATCH', status: 409, times: 4 });
-    assert.equal((await modify(cluster, CONFIG_MAPS, ref, (current) => patchOf(current, 'x'))).written, true);
+    proxy.fail({ method: 'PATCH', status: 409, times: 9 });
+    const pause = (): Promise<void> => Promise.resolve();
+    const { written } = await modify(cluster, CONFIG_MAPS, ref, (current) => patchOf(current, 'x'), {
+      pause,
+    });
+    assert.equal(written, true);
+  });
+
+  test('of many at once none is lost', async (t) => {
+    const cluster = await openTestCluster(t, await startTestApi(t));
+    await cluster.create(CONFIG_MAPS, 'default', { metadata: { name: 'a' } });
+    const keys = Array.from({ length: 8 }, (_, index) => `k${index}`);
+    const added = keys.map((key) =>
+      modify(cluster, CONFIG_MAPS, ref, ({ metadata }) => ({
+        type: 'merge',
+        body: { metadata: { resourceVersion: metadata.resourceVersion }, data: { [key]: 'x' } },
+      })),
+    );
+    await Promise.all(added);
+    assert.deepEqual(Object.keys(Object((await cluster.get(CONFIG_MAPS, ref))['data'])).toSorted(), keys);
   });
 
   test('a test of a JSON patch that fails is a conflict; another 422 is not', async (t) => {
