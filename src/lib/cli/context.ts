@@ -88,7 +88,11 @@ export class Context {
       userAgent: `vmop/${version}`,
       timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
-      plugin: { streams: this.runtime, lend: (use) => this.terminal.lend(use) },
+      plugin: {
+        streams: this.runtime,
+        lend: (use) => this.terminal.lend(use),
+        say: (text) => this.terminal.info(text),
+      },
       warn: (text) => this.terminal.warn(text),
       ...limits,
     });

@@ -2,6 +2,7 @@ import { spawn, type SpawnOptions } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
+import { TimeIsUp, within } from '../within.ts';
 import { asArray, asDate, asObject, asString, parseJson } from './parse.ts';
 import type { JsonObject } from './types.ts';
 
@@ -33,6 +34,8 @@ export interface PluginTerminal {
   };
   /** Leaves the terminal to `use` until it has settled: nothing moves there meanwhile. */
   lend<T>(use: () => Promise<T>): Promise<T>;
+  /** Says what is waited for. */
+  say(text: string): void;
 }
 
 /** What plug-ins are run with. */
@@ -43,6 +46,11 @@ export interface PluginSurroundings {
   /** Ends them. */
   signal: AbortSignal;
 }
+
+/** From when on a person is told what is waited for. */
+const SILENT_MS = 2000;
+/** For a plug-in that meets nobody: there is nothing that it could wait for so long. */
+const ALONE_MS = 60_000;
 
 /** Why a plug-in gave nothing. `message` begins with its command. */
 export class PluginError extends Error {}
@@ -68,7 +76,8 @@ export function parseExec(exec: unknown): ExecPlugin {
 
 /**
  * Asks a plug-in for credentials; `cluster` is what one with `provideClusterInfo` is told. At a terminal it may talk
- * with the person and says on its own why it fails; elsewhere what it says on stderr is in the error.
+ * with the person and says on its own why it fails; elsewhere what it says on stderr is in the error, and the person is
+ * told when it takes its time. One that is never to ask anybody has a minute.
  * Errors: `PluginError`.
  */
 export async function askPlugin(
@@ -87,17 +96,35 @@ export async function askPlugin(
   const options: SpawnOptions = {
     env: { ...env, ...plugin.env, KUBERNETES_EXEC_INFO: info },
     stdio: [stdin ?? 'ignore', 'pipe', stderr ?? 'pipe'],
-    signal,
   };
-  const run = () => runPlugin(command, args, options);
+  const run = () =>
+    answered(plugin, signal, (until) => runPlugin(command, args, { ...options, signal: until }));
+  const told = interactive ? undefined : setTimeout(() => terminal?.say(`waiting for ${command}`), SILENT_MS);
   const seen = stderr !== undefined;
-  const { problem, printed, said } = await (terminal && (interactive || seen) ? terminal.lend(run) : run());
+  const { problem, printed, said } = await (
+    terminal && (interactive || seen) ? terminal.lend(run) : run()
+  ).finally(() => clearTimeout(told));
   if (problem !== '') {
     const why = seen ? `${problem}, it says why above` : said.trim() || `${problem}, it does not say why`;
     throw new PluginError(`${command} failed: ${why}`);
   }
   if (said !== '') terminal?.streams.stderr.write(said);
   return parseCredential(plugin, printed);
+}
+
+/** As long as it may take. Errors: `PluginError`, those of `run`. */
+async function answered(
+  { command, interactiveMode }: ExecPlugin,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<PluginRun>,
+): Promise<PluginRun> {
+  if (interactiveMode !== 'Never') return await run(signal);
+  try {
+    return await within(ALONE_MS, signal, run);
+  } catch (error) {
+    if (!(error instanceof TimeIsUp)) throw error;
+    throw new PluginError(`${command} has not answered within ${ALONE_MS / 1000} s`, { cause: error });
+  }
 }
 
 /** What a child takes as its own stream. */
@@ -124,6 +151,9 @@ async function runPlugin(command: string, args: string[], options: SpawnOptions)
     const [problem, printed, said] = await Promise.all([ended, textOf(child.stdout), textOf(child.stderr)]);
     return { problem, printed, said };
   } catch (error) {
+    // What it started itself may hold them open.
+    child.stdout?.destroy();
+    child.stderr?.destroy();
     throw new PluginError(`${command} cannot be started: ${messageOf(error)}`, { cause: error });
   }
 }

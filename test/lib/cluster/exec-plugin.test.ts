@@ -5,6 +5,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { PluginTerminal } from '../../../src/lib/cluster/index.ts';
+import { askPlugin, parseExec } from '../../../src/lib/cluster/exec-plugin.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { CONFIG_MAPS, rejectionOf, temporaryFolder } from './fixture.ts';
 import { callsOf, open, plugin, ref } from './user-fixture.ts';
@@ -99,6 +100,29 @@ describe('plug-ins', () => {
     while (await runs()) await new Promise(setImmediate);
   });
 
+  test('that hang are named after a while, and those that may ask nobody are ended', async (t) => {
+    const folder = await temporaryFolder(t);
+    const streams = { stdin: {}, stderr: createWriteStream(path.join(folder, 'seen')) };
+    t.after(() => streams.stderr.destroy());
+    const said: string[] = [];
+    const terminal: PluginTerminal = { streams, lend: (use) => use(), say: (text) => said.push(text) };
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    for (const interactiveMode of ['Never', 'IfAvailable']) {
+      const end = new AbortController();
+      const exec = parseExec({ command: 'sh', args: ['-c', 'exec sleep 100'], interactiveMode });
+      const asking = rejectionOf(askPlugin(exec, undefined, { env: {}, terminal, signal: end.signal }));
+      t.mock.timers.tick(1999);
+      assert.deepEqual(said.splice(0), []);
+      t.mock.timers.tick(1);
+      assert.deepEqual(said.splice(0), ['waiting for sh']);
+      t.mock.timers.tick(58_000);
+      end.abort();
+      const problem = interactiveMode === 'Never' ? /has not answered within 60 s$/ : /aborted$/;
+      assert.match(String(await asking), problem);
+    }
+    assert.deepEqual(said, []);
+  });
+
   describe('at a terminal', () => {
     /** Files that say they are terminals: what the plug-in gets of them are their numbers, as of any. */
     async function openAtTerminal(t: TestContext, exec: object, isTTY = { stdin: true, stderr: true }) {
@@ -123,6 +147,7 @@ describe('plug-ins', () => {
           lent.push('lent');
           return use().finally(() => lent.push('given back'));
         },
+        say: (text) => lent.push(text),
       };
       const options = { plugin: terminal };
       const opened = await open(t, { user: { exec }, options });
