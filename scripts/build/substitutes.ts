@@ -54,7 +54,6 @@ const UNUSED: { importer: Importer; specifier: string; names: string[] }[] = [
   { importer: '@kubernetes/client-node', specifier: './middleware.js', names: ['setHeaderMiddleware'] },
   // vmop's plugin is in memory (ADR 4): no folder is searched, no package file read; progress is vmop's own.
   { importer: '@oclif/core', specifier: 'ansi-escapes', names: ['default'] },
-  { importer: '@oclif/core', specifier: 'cli-spinners', names: ['default'] },
   { importer: '@oclif/core', specifier: 'get-package-type', names: ['default'] },
   { importer: '@oclif/core', specifier: 'lilconfig', names: ['lilconfig'] },
   { importer: '@oclif/core', specifier: 'minimatch', names: ['minimatch'] },
@@ -73,6 +72,12 @@ const SUBSTITUTES: Substitute[] = [
       ),
     })),
   ),
+  {
+    // oclif takes these when it is loaded at a terminal, though vmop's progress is its own.
+    importer: '@oclif/core',
+    specifier: 'cli-spinners',
+    code: `const still = { interval: 1000, frames: ['-'] }; export default { dots2: still, line: still };`,
+  },
   ...UNUSED.map(({ importer, specifier, names }) => ({
     importer,
     specifier,

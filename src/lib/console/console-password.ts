@@ -33,6 +33,7 @@ export class ConsolePassword {
   #storedAt = performance.now();
   #renewing: Promise<string | undefined> | undefined;
   #ending: Promise<void> | undefined;
+  #withheld = false;
 
   private constructor(
     cluster: Cluster,
@@ -70,6 +71,11 @@ export class ConsolePassword {
     return this.#stored.kind === 'none' ? undefined : this.#stored.password;
   }
 
+  /** A new one was not made, because that would have logged somebody out. */
+  get withheld(): boolean {
+    return this.#withheld;
+  }
+
   /** Its time is over, as far as the clocks agree. */
   get ranOut(): boolean {
     return performance.now() >= this.#storedAt + this.#asked.validitySeconds * 1000;
@@ -99,6 +105,7 @@ export class ConsolePassword {
   async #renew(): Promise<string | undefined> {
     const current = await this.#cluster.get(VMS, refOf(this.#vm));
     if (secretWriteDisturbance(current, this.#asked.pool) !== undefined) {
+      this.#withheld = true;
       this.#hooks.onDetail('a channel comes late, and a new password for it would log somebody out');
       return this.text;
     }

@@ -45,8 +45,11 @@ export async function checkConsoles(
   await onTargets<ConsoleCheck>(context, names, flags, {
     permissions: ['accessConsole'],
     act: async ({ vm }, progress) => {
-      progress.row(vm.name, 'calling its console');
-      const check = await checkConsole(vm, () => searchRoute(cluster, vm, asked));
+      const hooks = {
+        onStep: (text: string) => progress.row(vm.name, text),
+        onDetail: (text: string) => context.terminal.detail(`${vm.name}: ${text}`),
+      };
+      const check = await checkConsole(vm, () => searchRoute(cluster, vm, { ...asked, hooks }));
       if (!check.reachable) failed.push(check);
       return check;
     },

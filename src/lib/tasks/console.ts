@@ -219,7 +219,7 @@ async function presentationOf(
       flags.browser === false ? undefined : (url) => openInBrowser(url, { env, platform, onFolder }),
     onUrl: async (url, prepared) => {
       const result = { ...resultOf(prepared), url };
-      await context.print<ConsoleResult>(result, { text: () => `${url}\n`, name: vmArgument });
+      await context.print<ConsoleResult>(result, { text: () => `${url}\n`, name: () => url });
     },
     hooks,
     signal,

@@ -94,6 +94,17 @@ test('--version, help, and an unknown command', async () => {
   assert.equal(version.stderr + help.stderr, '');
 });
 
+test('at a terminal, where oclif would draw', async (t) => {
+  const { status, stdout, error } = spawnSync(
+    'script',
+    ['-qec', `${process.execPath} ${run} list --help`, '/dev/null'],
+    { encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: folder, TERM: 'xterm' } },
+  );
+  if (error) return t.skip(`no program "script": ${error.message}`);
+  assert.equal(status, 0, stdout);
+  assert.match(stdout, /USAGE/);
+});
+
 test('through a symbolic link, as a global install has it', async () => {
   const link = path.join(folder, 'bin/vmop');
   await mkdir(path.dirname(link));

@@ -124,6 +124,7 @@ class ConsolePage {
       signal,
     });
     await onUrl(web.url, prepared);
+    if (openInBrowser === undefined) this.#options.hooks.onStep('waiting for somebody to open the link');
     return web;
   }
 

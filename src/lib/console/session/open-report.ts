@@ -71,7 +71,10 @@ export function sessionSentence(
     : `the console of ${vm.name} was closed after ${seconds} s`;
 }
 
-function refusedHint({ vm, password: { stored, ranOut } }: PreparedConsole): string {
+function refusedHint({ vm, password: { stored, ranOut, withheld } }: PreparedConsole): string {
+  if (withheld) {
+    return `it has run out, and a new one would log out whoever sits at the desktop: vmop console ${vmArgument(vm)} opens it again, and does that`;
+  }
   switch (stored.kind) {
     case 'none':
       return 'vmop knows of no password for it: its Secret is missing, or QEMU has another';

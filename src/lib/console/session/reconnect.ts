@@ -25,7 +25,7 @@ export function wasDropped({ kind }: SessionOutcome): boolean {
   }
 }
 
-const LASTING: ReadonlySet<ErrorCode> = new Set(['usage', 'notFound', 'forbidden', 'conflict']);
+const LASTING: ReadonlySet<ErrorCode> = new Set(['usage', 'notFound', 'forbidden', 'conflict', 'timeout']);
 
 /** Whether an attempt that failed with this error may go better in a while. */
 export function mayPass(code: ErrorCode): boolean {

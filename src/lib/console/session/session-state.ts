@@ -51,17 +51,25 @@ export interface SessionState {
   /** All channels are most likely open, so that the password is needed no more. Never with a viewer that does not report. */
   channelsUp: boolean;
   mainOpenedAt?: number;
+  /** How often it was opened: a page that is loaded anew opens it again. */
+  mainsOpened: number;
   /** The latest display's. */
   displayAt?: number;
   /** The connection is over, and its cause is looked for until some time after. */
   ending?: { at: number; by: 'server' | 'viewer' };
+  /** The viewer has begun to call the server. */
+  linking: boolean;
   destroyed: boolean;
   windowClosing: boolean;
   vm: { latest: Vm | undefined; at: number; downAt?: number };
   /** The console connection that VM-Operator showed before the viewer was started; then the viewer's own. */
   knownConnection: string | undefined;
-  /** Connections seen since the viewer was started: the first is its own, the next somebody else's. */
+  /** Connections seen since the viewer was started: as many as it has opened are its own, the next is somebody else's. */
   connectionsSeen: number;
+  /** Since when its own connection is shown no more, while the viewer says nothing of it. */
+  unseenSince?: number;
+  /** `status.consoleUser` was oneself at some time of the session. */
+  wasUser: boolean;
   /** `status.consoleUser` before the viewer was started; it may be left over from an earlier session. */
   firstUser: string | undefined;
   outcome?: SessionOutcome;
@@ -69,6 +77,8 @@ export interface SessionState {
 
 /** How long after its end the cause of a connection's end may take to show in the VM's status. */
 const CAUSE_MS = 2000;
+/** How long a connection that QEMU has ended may seem to go on for its viewer: its network may be dead. */
+const UNSEEN_MS = 10_000;
 /** The status tells times in whole seconds. */
 const GRAIN_MS = 1500;
 /** How long a viewer may take to notice that its VM is gone. */
@@ -85,11 +95,14 @@ export function startSession(rules: SessionRules, vm: Vm, at: number): SessionSt
     startedAt: at,
     connected: false,
     channelsUp: false,
+    linking: false,
     destroyed: false,
     windowClosing: false,
     vm: { latest: vm, at },
     knownConnection: connectionOf(vm),
     connectionsSeen: 0,
+    mainsOpened: 0,
+    wasUser: vm.status.consoleUser === rules.me,
     firstUser: vm.status.consoleUser,
   };
 }
@@ -129,8 +142,10 @@ function afterEvent(state: SessionState, event: DisplayEvent, at: number): Sessi
   const opened = state.mainOpenedAt !== undefined;
   const end = (outcome: SessionOutcome): SessionState => ({ ...state, outcome });
   switch (event.type) {
+    case 'linking':
+      return { ...state, linking: true };
     case 'mainOpened':
-      return { ...state, mainOpenedAt: at, connected: true };
+      return { ...state, mainOpenedAt: at, mainsOpened: state.mainsOpened + 1, connected: true };
     case 'displayCreated':
       return { ...state, displayAt: at };
     case 'windowClosing':
@@ -209,14 +224,25 @@ function afterVm(state: SessionState, vm: Vm | undefined, at: number): SessionSt
   const next: SessionState = {
     ...state,
     vm: { latest: vm, at, ...(down ? { downAt: state.vm.downAt ?? at } : {}) },
+    wasUser: state.wasUser || vm?.status.consoleUser === state.rules.me,
   };
   const { ending, connected, rules } = next;
   const over = ending?.by === 'server' || (ending !== undefined && connected && !rules.understood);
   if (over && isStopping(next)) return { ...next, outcome: stopped(next) };
   const connection = vm && connectionOf(vm);
-  if (connection === undefined || connection === state.knownConnection) return next;
+  if (connection === undefined) {
+    const since = state.unseenSince ?? at;
+    return state.connectionsSeen > 0 && connected ? { ...next, unseenSince: since } : next;
+  }
+  delete next.unseenSince;
+  if (connection === state.knownConnection) return next;
   if (over) return { ...next, outcome: takenOver(next) };
-  const connectionsSeen = state.connectionsSeen + 1;
+  // What is seen before the viewer says that it is connected may be somebody's who was there.
+  const counts = connected || !rules.understood || vm?.status.consoleUser === rules.me;
+  const connectionsSeen = state.connectionsSeen + (counts ? 1 : 0);
+  if (ending === undefined && connectionsSeen > Math.max(1, state.mainsOpened)) {
+    return { ...next, outcome: takenOver(next) };
+  }
   return { ...next, knownConnection: connection, connectionsSeen, connected: connected || !rules.understood };
 }
 
@@ -244,15 +270,16 @@ function ripened(state: SessionState, at: number): SessionState {
   if (state.outcome) return state;
   if (state.ending?.by === 'server' && isStopping(state)) return { ...state, outcome: stopped(state) };
   const due = (deadline: number | undefined): boolean => deadline !== undefined && at >= deadline;
-  const { ending, channels, display, link, down } = deadlines(state);
+  const { ending, channels, display, link, down, unseen } = deadlines(state);
   if (due(ending)) return { ...state, outcome: endedOutcome(state) };
   if (due(down)) return { ...state, outcome: stopped(state) };
+  if (due(unseen)) return { ...state, outcome: { kind: 'connectionLost' } };
   if (due(display)) return { ...state, outcome: { kind: 'viewerHung', stage: 'display' } };
   if (due(link)) return { ...state, outcome: { kind: 'viewerHung', stage: 'link' } };
   return due(channels) ? { ...state, channelsUp: true } : state;
 }
 
-type Deadline = 'ending' | 'channels' | 'display' | 'link' | 'down';
+type Deadline = 'ending' | 'channels' | 'display' | 'link' | 'down' | 'unseen';
 
 function deadlines(state: SessionState): Partial<Record<Deadline, number>> {
   const { rules, startedAt, mainOpenedAt, displayAt, ending, vm } = state;
@@ -262,6 +289,7 @@ function deadlines(state: SessionState): Partial<Record<Deadline, number>> {
   }
   const found: Partial<Record<Deadline, number>> = {};
   if (vm.downAt !== undefined) found.down = vm.downAt + NOTICE_MS;
+  if (state.unseenSince !== undefined) found.unseen = state.unseenSince + UNSEEN_MS;
   if (!state.connected && (rules.understood || rules.until === 'connected'))
     found.link = startedAt + rules.hangAfterMs;
   if (mainOpenedAt !== undefined && displayAt === undefined) found.display = mainOpenedAt + rules.hangAfterMs;
@@ -283,7 +311,7 @@ function endedOutcome(state: SessionState): SessionOutcome {
   const { rules, ending, mainOpenedAt, connected, windowClosing, vm } = state;
   const user = vm.latest?.status.consoleUser;
   // Whoever opens a console puts down a name first.
-  const other = user !== undefined && user !== rules.me && user !== state.firstUser;
+  const other = user !== undefined && user !== rules.me && (user !== state.firstUser || state.wasUser);
   if (ending?.by === 'server') {
     // A connection counts when it was seen after ours had ended. Our own may be shown for a minute longer, until QEMU
     // gives up a silent client; one from the same address within the status' second cannot be told from it.
@@ -292,7 +320,8 @@ function endedOutcome(state: SessionState): SessionOutcome {
     const busy = present !== undefined && (short || present !== state.knownConnection);
     return busy || other ? takenOver(state) : { kind: 'connectionLost' };
   }
-  if (rules.understood && mainOpenedAt === undefined && !windowClosing) return unreachable('');
+  if (rules.understood && state.linking && mainOpenedAt === undefined && !windowClosing)
+    return unreachable('');
   if (connected && !rules.understood && other) return takenOver(state);
   if (connected || windowClosing) return { kind: 'windowClosed' };
   return { kind: 'viewerFailed', reason: 'it ended before it had connected' };

@@ -89,6 +89,7 @@ async function openUntilOver(
     let dropped: VmopError;
     let outcome: ConsoleOutcome | undefined;
     try {
+      if (failures > 0) vm = await runningAgain(cluster, vm, request, hooks);
       const prepared = await prepareConsole(cluster, vm, request, hooks);
       const session = await showConsole(cluster, prepared, presentation, options, hooks);
       outcome = { prepared, session };
@@ -120,7 +121,6 @@ async function openUntilOver(
     hooks.onWarning(again);
     presentation.pause?.(again);
     await wait(pause, signal);
-    vm = await runningAgain(cluster, vm, request, hooks);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Cluster } from '../../cluster/types.ts';
 import { messageOf, VmopError } from '../../errors.ts';
+import { vmArgument } from '../../vm/write.ts';
 import { logInOnGuest, type PreparedConsole } from '../prepare.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { superviseSession, type SessionResult, type Shown } from './session.ts';
@@ -67,8 +68,13 @@ export async function showConsole(
       );
       hooks.onStep(`${user} is logged in on ${vm.name}; close ${presentation.name} to end`);
     } catch (error) {
-      // Nobody waits for it any more; the wish stays.
-      if (signal.aborted || over.signal.aborted) return;
+      if (signal.aborted || over.signal.aborted) {
+        // Nobody waits for it any more.
+        hooks.onWarning(
+          `the session ended before ${user} was logged in on ${vm.name}, and the wish stays: vmop logout ${vmArgument(vm)} takes it back`,
+        );
+        return;
+      }
       loginFailure = error instanceof VmopError ? error : new VmopError('failed', messageOf(error));
       hooks.onWarning(loginFailure.message);
     }

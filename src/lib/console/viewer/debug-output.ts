@@ -42,5 +42,5 @@ export function parseViewerLine(line: string): DisplayEvent | undefined {
  * them, passwords in the guest included.
  */
 export function isPresentable(line: string): boolean {
-  return line.trim() !== '' && !/-DEBUG(?: \*\*)?:|Key pressed/.test(line);
+  return line.trim() !== '' && !/-(?:DEBUG|INFO|Message)(?: \*\*)?:|Key pressed/.test(line);
 }

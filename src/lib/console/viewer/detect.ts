@@ -117,6 +117,16 @@ function askedViewer(platform: PlatformDescription, command: string, args: reado
       problem: new VmopError('console', `the viewer ${quoted(command)} ${where}`, { hint: OTHERWISE }),
     };
   }
+  const known: readonly string[] = [...PLACES, FILE_PLACE];
+  const strange = args
+    .flatMap((argument) => argument.match(/\{[a-z]+\}/g) ?? [])
+    .find((one) => !known.includes(one));
+  if (strange !== undefined) {
+    const problem = new VmopError('usage', `--viewer-arg: ${strange} stands for nothing`, {
+      hint: `what can be filled in: ${known.join(' ')}`,
+    });
+    return { problem };
+  }
   const plan = programPlan(platform, found, base, args);
   if (plan.input === 'arguments' && !reachesSockets(plan)) {
     // A port is open to everybody here, and so is what stands in arguments.

@@ -32,6 +32,6 @@ test('what the cluster refuses for good is not tried again', () => {
   const codes = Object.keys(EXIT).filter((code): code is ErrorCode => Object.hasOwn(EXIT, code));
   assert.deepEqual(
     codes.filter((code) => !mayPass(code)),
-    ['usage', 'notFound', 'forbidden', 'conflict'],
+    ['usage', 'notFound', 'forbidden', 'conflict', 'timeout'],
   );
 });

@@ -171,6 +171,51 @@ const CASES: Case[] = [
     { kind: 'unreachable', reason: 'the viewer gives no reason' },
   ],
   [
+    'it called the server and ends without a word',
+    [
+      [50, 'linking'],
+      [100, exit(0)],
+      [400, 'tick'],
+    ],
+    { kind: 'unreachable', reason: 'the viewer gives no reason' },
+  ],
+  [
+    'somebody has the console, and the viewer does not notice',
+    [...UP, [600, MINE], [9000, used('bob', '10.0.0.9', 9)]],
+    { kind: 'takenOver', by: 'bob', from: '10.0.0.9' },
+  ],
+  [
+    'taken back by who had been there before',
+    [
+      ...UP,
+      [600, MINE],
+      [5000, 'mainClosed'],
+      [5100, { ...FREE, status: { consoleUser: 'bob' } }],
+      [7200, 'tick'],
+    ],
+    { kind: 'takenOver', by: 'bob' },
+    {},
+    { ...FREE, status: { consoleUser: 'bob' } },
+  ],
+  [
+    'the status shows for long that nobody is connected, and the viewer says nothing: the network is dead',
+    [...UP, [600, MINE], [5000, FREE], [15_100, 'tick']],
+    { kind: 'connectionLost' },
+  ],
+  [
+    'a page that is loaded anew connects again',
+    [
+      ...UP,
+      [600, MINE],
+      [5000, FREE],
+      [5200, 'mainOpened'],
+      [5300, used('alice', '10.0.0.1', 5)],
+      [20_000, 'tick'],
+      [20_100, exit(0)],
+    ],
+    { kind: 'windowClosed' },
+  ],
+  [
     'the server never answers',
     [
       [200, 'linking'],
@@ -235,7 +280,7 @@ const CASES: Case[] = [
       [100, exit(0)],
       [400, 'tick'],
     ],
-    { kind: 'unreachable', reason: 'the viewer gives no reason' },
+    { kind: 'viewerFailed', reason: 'it ended before it had connected' },
   ],
   ['interrupted', [...UP, [500, { type: 'interrupted' }]], { kind: 'interrupted' }],
   [
