@@ -19,7 +19,7 @@ export interface ServerProcess {
   name: ServerName;
   /** The first line of its standard output. */
   firstLine: Promise<string>;
-  /** Resolves when it has ended, asked to or not, with its last words. */
+  /** Resolves when it has ended, asked to or not, with a clause on why: `was ended by SIGKILL`. */
   ended: Promise<string>;
   /** TERM, then KILL. Resolves when it is gone. */
   stop(): Promise<void>;
@@ -59,10 +59,15 @@ export async function startServer(
     closeSync(log);
   }
   const firstLine = readLine(child);
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  }).then(() => lastWords(directory, name));
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => {
+    child.once('exit', (_code, ending) => resolve(ending));
+    child.once('error', () => resolve(null));
+  }).then(async (ending) => {
+    // What it logged before somebody ended it is not why.
+    if (ending !== null) return `was ended by ${ending}`;
+    const words = (await lastWords(directory, name)).split('\n').at(-1) ?? '';
+    return `has ended by itself${words === '' ? '' : `: ${words}`}`;
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

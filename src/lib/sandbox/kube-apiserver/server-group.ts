@@ -21,7 +21,7 @@ export class ServerGroup {
   async begin(program: ServerProgram): Promise<ServerProcess> {
     const server = await startServer(this.#directory, program, this.#guard);
     this.#running.push(server);
-    void server.ended.then((lastWords) => this.#noticed(server, lastWords));
+    void server.ended.then((why) => this.#noticed(server, why));
     return server;
   }
 
@@ -48,9 +48,9 @@ export class ServerGroup {
     for (const server of this.#running.toReversed()) await server.stop();
   }
 
-  #noticed({ name }: ServerProcess, lastWords: string): void {
+  #noticed({ name }: ServerProcess, why: string): void {
     if (this.#closing) return;
-    const error = new VmopError('failed', `${name} has ended by itself: ${lastWords.split('\n').at(-1)}`, {
+    const error = new VmopError('failed', `${name} ${why}`, {
       hint: `its log is in ${this.#directory}`,
     });
     this.#failed.abort(error);
