@@ -80,7 +80,8 @@ async function* watchNamedVms<V extends Vm>(
         // All of them are known when each has been heard of.
         if (latest.size < names.length) continue;
         synced = true;
-        yield { type: 'synced', items: [...latest.values()].filter((one) => one !== undefined) };
+        // In the order of their names, whichever answered first.
+        yield { type: 'synced', items: names.flatMap((name) => latest.get(name) ?? []) };
       } else if (vm) yield { type: before ? 'modified' : 'added', item: vm };
       else if (before) yield { type: 'deleted', item: before };
     }

@@ -146,13 +146,32 @@ function watching(t: TestContext, cluster: Cluster, options: Partial<VmWatchOpti
     const { done, value } = await changes.next();
     if (done === true) return 'end';
     return value.type === 'synced'
-      ? `synced ${value.items.map(nameOf).sort().join()}`
+      ? `synced ${value.items.map(nameOf).join()}`
       : `${value.type} ${value.item.name}`;
   };
   return { next, notices, abort };
 }
 
 describe('a watch without the permission to list', () => {
+  test('has the VMs in order, whichever is answered first', async (t) => {
+    const resourceRules = [
+      { verbs: ['get'], apiGroups: [GROUP], resources: ['vms'], resourceNames: ['a', 'b'] },
+    ];
+    const answered = Promise.withResolvers<void>();
+    const server = await startScriptedServer(t, (request) => {
+      const name = /vms\/([ab])/.exec(request.path)?.[1];
+      if (request.method === 'POST') return reply(request, { body: { status: { resourceRules } } });
+      if (name === undefined) return reply(request, kubeStatus(403, 'not for you'));
+      const answer = (): void =>
+        reply(request, { body: { metadata: { name, namespace: 'default' }, spec: SPEC } });
+      if (name === 'a') return void answered.promise.then(answer);
+      answer();
+      answered.resolve();
+    });
+    const { next } = watching(t, await openTestCluster(t, server), { pollMs: 60_000 });
+    assert.equal(await next(), 'synced a,b');
+  });
+
   for (const [how, verbs] of [
     ['a watch per name', ['get', 'watch']],
     ['slow reads, where only those are allowed', ['get']],
