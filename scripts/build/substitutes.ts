@@ -5,6 +5,7 @@
  * commands use little of it. Nothing in node_modules is changed: the bundler gets another module where a library
  * imports what is listed here. docs/adr/0006-start-up.md has the figures.
  */
+import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Plugin } from 'rolldown';
@@ -121,7 +122,8 @@ function requireOf(importer: Importer): NodeJS.Require {
 function fileOf(importer: Importer): string {
   return importer === 'vmop'
     ? path.join(root, 'src/main.ts')
-    : path.join(root, 'node_modules', importer, 'package.json');
+    : // As the bundler names files: node_modules, or a package in it, may be a link.
+      realpathSync(path.join(root, 'node_modules', importer, 'package.json'));
 }
 
 /** A module that looks like `real`, whose names are those of `load` (an expression) when they are used. */

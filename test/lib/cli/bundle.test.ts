@@ -39,6 +39,17 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+test('a checkout whose node_modules is a link is built, too', async () => {
+  const checkout = path.join(folder, 'checkout');
+  for (const name of ['src', 'scripts', 'package.json', 'oclif.manifest.json', 'tsconfig.json']) {
+    cpSync(path.join(root, name), path.join(checkout, name), { recursive: true });
+  }
+  await symlink(path.join(root, 'node_modules'), path.join(checkout, 'node_modules'));
+  const build = path.join(checkout, 'scripts/build.ts');
+  const built = spawnSync(process.execPath, [build], { encoding: 'utf8' });
+  assert.deepEqual([built.status, built.stderr], [0, '']);
+});
+
 interface Ran {
   code: number | null;
   stdout: string;
