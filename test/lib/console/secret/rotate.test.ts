@@ -99,12 +99,12 @@ test('a password that was changed meanwhile is looked at again', async (t) => {
   assert.equal(fake.patches.length, 1);
 });
 
-test('whoever keeps changing the Secret wins: a conflict after five attempts', async (t) => {
+test('whoever keeps changing the Secret wins: a conflict after ten attempts', async (t) => {
   const fake = await api(t);
   fake.beforePatch = () =>
     fake.put('secrets', secretObject({ 'display-password': 'theirs', 'password-expiry': 'now' }));
   assert.equal((await rejectionOf(rotateDisplayPassword(fake.cluster, REF, OPTIONS))).code, 'conflict');
-  assert.equal(fake.patches.length, 5);
+  assert.equal(fake.patches.length, 10);
 });
 
 const UNCONFIRMED: [what: string, after: (fake: FakeApi) => void, timeoutMs: number, reason: RegExp][] = [
