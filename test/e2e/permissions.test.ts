@@ -18,6 +18,8 @@ import { eventually, outcomeOf, ran, type Seen } from './permissions/attempt.ts'
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
 import {
   buildWorld,
+  CONFIG,
+  CONFIG_MAPS,
   GIVEN,
   groupsOf,
   heldPermissions,
@@ -268,6 +270,25 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     assert.equal((await tried(action, 'start', 'own')).outcome, '✓');
   });
 
+  test('a reset counter that is absent was 0, for vmop and the policy alike', async () => {
+    const vm = vmName('reset', 'own', 'running');
+    const ref = { namespace: NAMESPACE, name: vm };
+    const { kubeconfig, cluster } = personOf('reset');
+    const patch = (by: Cluster, text: string, dryRun: boolean): Promise<unknown> =>
+      by.patch(CONFIG_MAPS, ref, { type: 'merge', body: { data: { 'config.yaml': text } } }, { dryRun });
+    const absent = '"/Runner":\n  dataDir: /x\n  vm:\n    maximumCpus: 2\n';
+    await patch(admin, absent, false);
+    const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
+    const { code, stderr } = await vmop(home, ['reset', vm, '--yes', '--dry-run'], { kubeconfig, env });
+    assert.equal(code, 0, stderr);
+    for (const line of ['resetCounter: 2', 'resetCounter: 1\n  x: 1'])
+      await assert.rejects(
+        patch(cluster, absent.replace('  dataDir', `  ${line}\n  dataDir`), true),
+        /raise/,
+      );
+    await patch(admin, CONFIG, false);
+  });
+
   test('check finds what others changed, apply puts it right and prunes, --dry-run changes nothing', async () => {
     const clean = await asAdmin('access', 'check');
     assert.equal(clean.code, 0, clean.stdout);
@@ -383,6 +404,9 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     ];
     await allow(user, rules, elsewhere);
     const { cluster } = personOf('start');
+    // RBAC takes a moment, too.
+    const mayPatch = { group: VMS.group, resource: 'vms', verb: 'patch', ...namespaced };
+    await eventually(async () => (await cluster.canI(mayPatch)).allowed);
     const body = { spec: { image: { source: 'example.org/other' } } };
     const refused = async (): Promise<boolean> => {
       try {

@@ -5,6 +5,12 @@ const RUNNER = '/Runner';
 const COUNTER = 'resetCounter';
 
 /**
+ * The text's beginning as VM-Operator writes it, up to the first key of `/Runner`: where a counter is put that was
+ * absent. For the admission policies, too.
+ */
+export const RUNNER_HEAD = String.raw`^["']?/Runner["']?:\n[ ]+`;
+
+/**
  * The runner's `config.yaml` with a reset counter that is higher by one, and otherwise to the letter as it was: a YAML
  * library would write numbers anew that only look like numbers. Error: `failed` when it is not a runner's.
  */
@@ -20,9 +26,16 @@ export function raiseResetCounter(text: string, { isMap, isScalar, parseDocument
       },
     );
   }
+  // An absent counter is 0.
+  const [head] = new RegExp(RUNNER_HEAD).exec(text) ?? [];
+  if (!runner.has(COUNTER) && head !== undefined) {
+    const indentation = head.slice(head.indexOf('\n') + 1);
+    const raised = `${head}${COUNTER}: 1\n${indentation}${text.slice(head.length)}`;
+    const again = parseDocument(raised);
+    if (again.errors.length === 0 && again.getIn([RUNNER, COUNTER]) === 1) return raised;
+  }
   const counter: unknown = runner.get(COUNTER, true);
   if (!isScalar(counter) || counter.value === null || !counter.range) {
-    // An absent counter is 0.
     runner.set(COUNTER, 1);
     return document.toString({ lineWidth: 0 });
   }

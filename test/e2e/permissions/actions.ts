@@ -1,6 +1,8 @@
+import { asArray, asObject } from '../../../src/lib/cluster/parse.ts';
 import type {
   Cluster,
   JsonObject,
+  JsonPatchOperation,
   KubeObject,
   Resource,
   WriteOptions,
@@ -68,6 +70,21 @@ const USES: Action[] = [
     run: ({ cluster, vm }) => cluster.get(PODS, refTo(vm)),
   },
   { name: 'start', state: 'stopped', by: ['start'], run: spec({ vm: { state: 'Running' } }) },
+  {
+    name: 'start, by server-side apply',
+    state: 'stopped',
+    by: ['start'],
+    run: ({ cluster, vm }) => {
+      const spec = { vm: { state: 'Running' } };
+      const object = { ...headOf(RAW_VMS), metadata: { name: vm }, spec };
+      return cluster.patch(
+        RAW_VMS,
+        refTo(vm),
+        { type: 'apply', object, fieldManager: 'mine', force: true },
+        DRY,
+      );
+    },
+  },
   { name: 'stop', state: 'running', by: ['stop'], run: spec({ vm: { state: 'Stopped' } }) },
   { name: 'stop, by removing the state', state: 'running', by: ['stop'], run: spec({ vm: { state: null } }) },
   {
@@ -127,12 +144,39 @@ const USES: Action[] = [
     run: patching(DISPLAY_SECRETS, password),
   },
   {
+    name: 'log a user in on the guest while somebody is connected',
+    state: 'used',
+    by: ['takeConsole'],
+    run: spec({ vm: { display: { loggedInUser: 'alice' } } }),
+  },
+  {
     name: 'become the console’s user while somebody is connected',
     state: 'used',
     by: ['takeConsole'],
     run: status((user) => ({ consoleUser: user })),
   },
 ];
+
+/** Server-side apply of what is there already: no value changes, but it has one owner more. */
+const owning: Action['run'] = async ({ cluster, vm }) => {
+  const { spec: whole } = await cluster.get(RAW_VMS, refTo(vm));
+  const permissions = asArray(asObject(whole)['permissions']);
+  const object = { ...headOf(RAW_VMS), metadata: { name: vm }, spec: { permissions } };
+  await cluster.patch(RAW_VMS, refTo(vm), { type: 'apply', object, fieldManager: 'mine', force: true }, DRY);
+};
+
+const owned: Action['run'] = ({ cluster, vm }) => {
+  const entry = {
+    manager: 'theirs',
+    operation: 'Apply',
+    apiVersion: headOf(RAW_VMS)['apiVersion'],
+    time: '2026-11-22T00:00:00Z',
+    fieldsType: 'FieldsV1',
+    fieldsV1: { 'f:spec': { 'f:permissions': {} } },
+  };
+  const operations: JsonPatchOperation[] = [{ op: 'add', path: '/metadata/managedFields/-', value: entry }];
+  return cluster.patch(RAW_VMS, refTo(vm), { type: 'json', operations }, DRY);
+};
 
 /** What no permission is for. */
 const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
@@ -164,6 +208,10 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
   ['change the VM’s labels', patching(RAW_VMS, { metadata: { labels: { team: 'x' } } })],
   ['change the VM’s annotations', patching(RAW_VMS, { metadata: { annotations: { a: 'x' } } })],
   ['add a finalizer', patching(RAW_VMS, { metadata: { finalizers: ['example.org/x'] } })],
+  ['own spec.permissions, too', owning],
+  ['say that somebody else owns spec.permissions', owned],
+  ['leave nobody an owner of anything', patching(RAW_VMS, { metadata: { managedFields: [{}] } })],
+  ['write an unknown field', patching(RAW_VMS, { extra: { a: 1 } })],
   ['say that somebody else uses the console', status(() => ({ consoleUser: 'bob' }))],
   ['assign the VM', status((user) => ({ assignment: { pool: 'elsewhere', user } }))],
   ['change the conditions', status(() => ({ conditions: [] }))],
@@ -174,10 +222,21 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
     'give the Secret to another VM',
     patching(DISPLAY_SECRETS, { metadata: { labels: { 'app.kubernetes.io/instance': 'foreign-used' } } }),
   ],
+  ['remove the display password', patching(DISPLAY_SECRETS, { data: { 'display-password': null } })],
+  ['empty the display password', patching(DISPLAY_SECRETS, { data: { 'display-password': '' } })],
+  ['empty the Secret', patching(DISPLAY_SECRETS, { data: null })],
+  ['leave nobody an owner of the Secret', patching(DISPLAY_SECRETS, { metadata: { managedFields: [{}] } })],
+  ['leave nobody an owner of the pod', patching(PODS, { metadata: { managedFields: [{}] } })],
+  ['leave nobody an owner of the ConfigMap', patching(CONFIG_MAPS, { metadata: { managedFields: [{}] } })],
   ['change the rest of the configuration', config(raised.replace('maximumCpus: 2', 'maximumCpus: 9'))],
   ['change only the rest of the configuration', config(CONFIG.replace('vm-data', 'other'))],
   ['write the configuration anew', config('"/Runner": { resetCounter: 42 }\n')],
   ['lower the reset counter', config(CONFIG.replace('resetCounter: 41', 'resetCounter: 40'))],
+  ['add a second reset counter', config(CONFIG.replace('  # made', '  resetCounter: 1\n  # made'))],
+  ['raise the reset counter without a blank', config(CONFIG.replace(': 41', ':42'))],
+  ['raise the reset counter with a leading zero', config(CONFIG.replace(': 41', ': 052'))],
+  ['raise the reset counter beyond all measure', config(CONFIG.replace(': 41', ': 999999999999999'))],
+  ['raise the reset counter far', config(CONFIG.replace(': 41', ': 999999999'))],
   ['put more after the reset counter', config(CONFIG.replace(': 41', ': 42\n  dataDir: /etc'))],
   ['put something else into the ConfigMap', patching(CONFIG_MAPS, { data: { other: 'x' } })],
   [

@@ -1,4 +1,5 @@
 import { ADMINISTRATE } from '../../vm/access-denial.ts';
+import { RUNNER_HEAD } from '../../vm/reset-counter.ts';
 import { RUNNER_LABELS } from '../../vm/runner-objects.ts';
 import { GROUP, VERSION } from '../../vm/types.ts';
 import type { AdmissionPolicy, MatchedResources, Validation } from '../types.ts';
@@ -16,10 +17,20 @@ import {
   type Need,
 } from './cel.ts';
 import type { PolicyOptions } from './options.ts';
+import { ownersKept, type ChangeableFields } from './owned.ts';
 
 const core = { apiGroups: [''], apiVersions: ['v1'] };
 
-const RESET_COUNTER = String.raw`resetCounter["']?[ ]*:[ ]*[0-9]{1,15}`;
+/** As YAML has it, and nothing that it would read otherwise: a blank, no leading zero, and small enough for a runner. */
+const RESET_COUNTER = String.raw`resetCounter["']?: (0|[1-9][0-9]{0,8})\b`;
+/** Several who reset it at once; far more than that would leave no room for others. */
+const HIGHEST_STEP = 10;
+
+const CHANGEABLE: Record<'secrets' | 'configmaps' | 'pods', ChangeableFields> = {
+  secrets: { data: { 'display-password': true, 'password-expiry': true } },
+  configmaps: { data: { 'config.yaml': true } },
+  pods: { metadata: { annotations: { 'vmrunner.jdrupes.org/cmVersion': true } } },
+};
 
 const label = (key: string): string => `oldObject.metadata.?labels[?"app.kubernetes.io/${key}"].orValue("")`;
 
@@ -37,6 +48,7 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
       what,
     );
   const same = (field: string): string => `object.?${field} == oldObject.?${field}`;
+  const value = (counter: string): string => `int(variables.${counter}.split(": ")[1])`;
   const none = (keys: string): string => `size(${keys}) == 0`;
   return {
     failurePolicy: 'Fail',
@@ -63,6 +75,7 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
       named('configBefore', 'variables.dataBefore[?"config.yaml"].orValue("")'),
       named('counter', `variables.config.find(${text(RESET_COUNTER)})`),
       named('counterBefore', `variables.configBefore.find(${text(RESET_COUNTER)})`),
+      named('head', `variables.configBefore.find(${text(RUNNER_HEAD)})`),
       named('notes', 'object.metadata.?annotations.orValue({})'),
       named('notesBefore', 'oldObject.metadata.?annotations.orValue({})'),
     ],
@@ -81,6 +94,12 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
         ].join('\n  && '),
         'to change more of its display Secret than password and expiry',
       ),
+      // Without it, or with an empty one, nobody gets in, or everybody.
+      need(
+        'secrets',
+        'size(variables.data[?"display-password"].orValue("")) > 0 || !("display-password" in variables.dataBefore)',
+        'to remove its display password',
+      ),
       need(
         'configmaps',
         [
@@ -88,12 +107,16 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
           same('immutable'),
           none(changedMetadata()),
           none(changedKeys('variables.data', 'variables.dataBefore', ['config.yaml'])),
-          // To the letter the text of before, but for a higher number.
+          // To the letter the text of before, but for a higher number, or a first one where there was none.
           '(variables.config == variables.configBefore || (\n' +
+            '    variables.counterBefore == "" && !variables.configBefore.contains("resetCounter") && variables.head != ""\n' +
+            '    && variables.config == variables.configBefore.replace(\n' +
+            '      variables.head, variables.head + "resetCounter: 1\\n" + variables.head.split("\\n")[1], 1)) || (\n' +
             '    variables.counter != "" && variables.counterBefore != ""\n' +
             '    && variables.counter.split(":")[0] == variables.counterBefore.split(":")[0]\n' +
             '    && variables.configBefore.replace(variables.counterBefore, variables.counter, 1) == variables.config\n' +
-            '    && int(variables.counter.split(":")[1].trim()) > int(variables.counterBefore.split(":")[1].trim())))',
+            `    && ${value('counter')} > ${value('counterBefore')}\n` +
+            `    && ${value('counter')} <= ${value('counterBefore')} + ${HIGHEST_STEP}))`,
         ].join('\n  && '),
         'to change more of its configuration than to raise resetCounter',
       ),
@@ -105,6 +128,9 @@ export function runnerObjectsSpec(options: PolicyOptions): AdmissionPolicy['spec
           none(changedKeys('variables.notes', 'variables.notesBefore', ['vmrunner.jdrupes.org/cmVersion'])),
         ].join('\n  && '),
         'to change more of its pod than the annotation cmVersion',
+      ),
+      ...Object.entries(CHANGEABLE).map(([resource, fields]) =>
+        need(resource, ownersKept(fields), 'to change who owns its fields (metadata.managedFields)'),
       ),
     ],
   };

@@ -14,6 +14,7 @@ import {
   type Need,
 } from './cel.ts';
 import type { PolicyOptions } from './options.ts';
+import { ownersKept, type ChangeableFields } from './owned.ts';
 
 /** A runner that may do nothing but report, on whichever VM, reports: unless users were given all VMs, too. */
 function statusForAll({ administratorVerb }: PolicyOptions): NamedExpression[] {
@@ -23,6 +24,11 @@ function statusForAll({ administratorVerb }: PolicyOptions): NamedExpression[] {
     named('not-status-of-all', `request.subResource != "status" || !${status}.check("patch").allowed()`),
   ];
 }
+
+const CHANGEABLE: ChangeableFields = {
+  spec: { vm: { state: true, display: { loggedInUser: true } } },
+  status: { consoleUser: true },
+};
 
 /** Which fields of a VM and of its status may be changed, and from what to what. */
 export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
@@ -56,6 +62,7 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
       named(
         'others',
         [
+          changedKeys('object', 'oldObject', ['apiVersion', 'kind', 'metadata', 'spec', 'status']),
           changedMetadata(),
           changed('spec', 'spec', ['vm']),
           changed('vm', 'spec.vm', ['state', 'display']),
@@ -72,6 +79,7 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
         'to change ',
         'variables.others.min()',
       ),
+      need(ownersKept(CHANGEABLE), ADMINISTRATE, 'to change who owns its fields (metadata.managedFields)'),
       need(
         'variables.state == variables.stateBefore || variables.state != "Running" || variables.mayStart',
         'start',
@@ -81,6 +89,11 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
         'variables.state == variables.stateBefore || variables.state == "Running" || variables.mayStop',
         'stop',
         'to stop it',
+      ),
+      need(
+        'variables.sameLogin || !variables.inUse || variables.mayTake',
+        'takeConsole',
+        'to log a user in or out while somebody else is connected',
       ),
       need('variables.sameLogin || variables.mayConsole', 'accessConsole', 'to log a user in or out'),
       // As vmop itself demands: the name goes unescaped into the guest's line protocol.
