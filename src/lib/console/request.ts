@@ -34,6 +34,8 @@ export interface ConsoleRequest {
   /** Names of hosts as the cluster knows them → as they are reached from here. */
   hosts: Readonly<Record<string, string>>;
   tunnel: TunnelChoice;
+  /** The flag that has to work without vmop, and so cannot lead through it. */
+  leaving?: '--file' | '--detach' | undefined;
   validitySeconds: number;
   /** How long to wait for the runner to confirm a new password. */
   confirmMs: number;

@@ -65,11 +65,9 @@ export async function readConsoleCommand(context: Context, flags: ConsoleFlags):
   const settings = await context.settings;
   const way = await consoleWay(flags, settings);
   const place = await placeOf(context, flags, settings);
-  // What works without vmop cannot lead through it.
-  const alone = place.kind === 'file' || flags.detach === true;
   const request = {
     ...way,
-    ...(alone ? { tunnel: 'never' as const } : {}),
+    leaving: place.kind === 'file' ? ('--file' as const) : flags.detach ? ('--detach' as const) : undefined,
     take: flags.take === true,
     login: login === undefined ? undefined : { user: login, first: flags['login-first'] === true },
     loginMs: timeoutMs,
@@ -105,7 +103,7 @@ async function placeOf(context: Context, flags: ConsoleFlags, settings: Settings
 
 /** Flags that oclif's own rules do not keep apart. Error: `usage`. */
 function checkCombination(flags: ConsoleFlags): void {
-  const { file, detach, login } = flags;
+  const { file, detach, login, web } = flags;
   const refuse = (message: string, hint: string): never => {
     throw new VmopError('usage', message, { hint });
   };
@@ -117,6 +115,13 @@ function checkCombination(flags: ConsoleFlags): void {
       'with --file nobody sees when the viewer connects, and so when to log in',
       'add --login-first to log in before the file is written',
     );
+  }
+  if (flags.browser === false && web !== true) {
+    refuse('--no-browser means something only with --web', 'add --web, or leave it out');
+  }
+  if (flags['viewer-arg'] !== undefined && (web === true || file !== undefined)) {
+    const instead = web === true ? '--web' : '--file';
+    refuse(`--viewer-arg is for a viewer, and ${instead} starts none`, 'choose one');
   }
   const leaving = file === undefined ? '--detach' : '--file';
   if (file !== undefined || detach === true) {

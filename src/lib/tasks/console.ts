@@ -165,7 +165,7 @@ async function openConsole(
       onConnection: (connection: string | undefined) => guard?.session(connection ?? UNSEEN),
     };
     const { prepared, session } = await runSessions(context.cluster, vm, options, hooks);
-    const error = sessionError(session, prepared, presentation);
+    const error = sessionError(session, prepared, presentation, request);
     if (error) throw error;
     const sentence = sessionSentence(session, prepared, presentation);
     if (place.kind === 'web') {

@@ -146,7 +146,7 @@ describe('--web', { concurrency: true }, () => {
     });
     const options = { request, presentation, detach: false, reconnect: false, onDisconnect: 'none' as const };
     const { session, prepared } = await runSessions(clusters, found, options, hooks);
-    const error = sessionError(session, prepared, presentation);
+    const error = sessionError(session, prepared, presentation, request);
     assert.ok(error);
     situations.sawError('nobody opens the link within two minutes', error, vm.name);
     assert.equal((await vm.secret()).expiry, 'now');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { userRules } from '../../../src/lib/sandbox/rules.ts';
 import { DISPLAY_SECRETS } from '../../../src/lib/console/secret/display-secret.ts';
 import { consoleUse, isRunning } from '../../../src/lib/vm/state.ts';
 import { VMS } from '../../../src/lib/vm/parse.ts';
@@ -8,7 +9,9 @@ import { closeWindow, consoleStage, viewerGone, type StagedVm } from './stage.ts
 import type { VmopProcess } from '../../helpers/vmop.ts';
 import type { RunOptions } from '../suite.ts';
 
-const stage = consoleStage();
+/** The VM that alice, who is no administrator, may use. */
+const LIMITED = 'taken-for-good';
+const stage = consoleStage({ rules: userRules([`vm-${LIMITED}`]) });
 const situations = new Situations('Ends');
 
 interface Opened {
@@ -45,6 +48,16 @@ describe('a session ends, and the cause is told', { concurrency: true }, () => {
     const ended = await console.ended;
     assert.equal(ended.code, 5, ended.stderr);
     situations.saw('somebody takes the console', ended, vm.name);
+  });
+
+  test('somebody takes it from one who may not take it back', async (t) => {
+    const spec = { permissions: [{ user: 'alice', may: ['accessConsole'] }] };
+    const vm = await stage.vm(t, { name: LIMITED, spec });
+    const { console } = await open(vm, [], { user: 'alice' });
+    await vm.takenBy('bob', '10.0.0.9');
+    const ended = await console.ended;
+    assert.equal(ended.code, 5, ended.stderr);
+    situations.saw('somebody takes it from one without takeConsole', ended, vm.name);
   });
 
   test('one takes it oneself, elsewhere', async (t) => {

@@ -30,7 +30,7 @@ export interface RouteSearch {
   error: VmopError | undefined;
 }
 
-type Asked = Pick<ConsoleRequest, 'overrides' | 'hosts' | 'tunnel' | 'signal'> & {
+type Asked = Pick<ConsoleRequest, 'overrides' | 'hosts' | 'tunnel' | 'leaving' | 'signal'> & {
   hooks?: Pick<ConsoleHooks, 'onStep' | 'onDetail'>;
 };
 
@@ -39,14 +39,14 @@ type Asked = Pick<ConsoleRequest, 'overrides' | 'hosts' | 'tunnel' | 'signal'> &
  * them. Rejects with what `consoleEndpoint` refuses, and with the signal's reason.
  */
 export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promise<RouteSearch> {
-  const { overrides, tunnel, signal, hooks } = asked;
+  const { overrides, tunnel, leaving, signal, hooks } = asked;
   hooks?.onStep('looking for its SPICE port');
   const pod = overrides.host || vm.spec.spice?.server ? undefined : await runnerPod(cluster, vm);
   const steps = { signal, onStep: (step: PreflightStep) => hooks?.onDetail(stepLine(step)) };
   let direct: { steps: PreflightStep[]; error: VmopError } | undefined;
   // Where no address is known, or pods may not be read, the API server may still know the way.
   const addressed = overrides.host || vm.spec.spice?.server || (pod?.addresses ?? []).length > 0;
-  if (tunnel === 'never' || (tunnel === 'auto' && addressed)) {
+  if (tunnel === 'never' || leaving !== undefined || (tunnel === 'auto' && addressed)) {
     const endpoint = directEndpoint(vm, pod, asked);
     hooks?.onStep(`calling ${endpoint.host.value}:${endpoint.port.value}`);
     const reached = await preflight(endpoint, steps);
@@ -61,6 +61,8 @@ export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promi
   hooks?.onStep(`calling port ${way.endpoint.port.value} of pod ${vm.name} through the API server`);
   const reached = await preflight(way, steps);
   if (reached.reachable) {
+    if (direct && leaving)
+      return { route: undefined, steps: direct.steps, error: without(leaving, direct.error) };
     const route: Route = { via: 'tunnel', endpoint: way.endpoint, dial: tunnelDial(way) };
     return { route, steps: reached.steps, error: direct?.error };
   }
@@ -68,7 +70,7 @@ export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promi
   return {
     route: undefined,
     steps: direct?.steps ?? reached.steps,
-    error: direct === undefined ? error : neither(direct.error, error),
+    error: direct === undefined ? error : leaving ? direct.error : neither(direct.error, error),
   };
 }
 
@@ -100,6 +102,13 @@ function withoutPod(vm: Vm, error: VmopError): VmopError {
 
 function neither(direct: VmopError, tunnel: VmopError): VmopError {
   const hint = `the way through the API server fails, too: ${briefMessage(tunnel)}`;
+  return new VmopError(direct.code, direct.message, { hint, cause: direct, vm: direct.vm });
+}
+
+/** What was asked for cannot go through the API server, where there is a way. */
+function without(leaving: string, direct: VmopError): VmopError {
+  const tunnel = `without ${leaving} it works, through the API server`;
+  const hint = direct.hint === undefined ? tunnel : `${tunnel}; ${direct.hint}`;
   return new VmopError(direct.code, direct.message, { hint, cause: direct, vm: direct.vm });
 }
 

@@ -2,6 +2,7 @@ import { VmopError } from '../../errors.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import { whereOf } from '../reach/route.ts';
+import type { ConsoleRequest } from '../request.ts';
 import type { ConsoleSession, Presentation } from './show.ts';
 
 /** The error for a session that did not go as it should; undefined for one that the user ended, or that goes on. */
@@ -9,6 +10,7 @@ export function sessionError(
   { outcome, connected, loginFailure }: ConsoleSession,
   prepared: PreparedConsole,
   { name, hangAfterMs }: Pick<Presentation, 'name' | 'hangAfterMs'>,
+  { permissions }: Pick<ConsoleRequest, 'permissions'>,
 ): VmopError | undefined {
   const { vm } = prepared;
   const where = whereOf(prepared.route);
@@ -37,7 +39,10 @@ export function sessionError(
         const hint = `vmop console ${vmArgument(vm)} brings it back here`;
         return error('conflict', `you have opened the console of ${vm.name} again${origin}`, hint);
       }
-      return error('conflict', `${by} has taken the console of ${vm.name}${origin}`, '--take takes it back');
+      const hint = permissions.has('takeConsole')
+        ? '--take takes it back'
+        : `ask ${by} to leave: to take it back you would need the permission takeConsole`;
+      return error('conflict', `${by} has taken the console of ${vm.name}${origin}`, hint);
     }
     case 'vmStopped':
       return outcome.deleted

@@ -61,7 +61,7 @@ export async function runSessions(
     return outcome;
   } finally {
     const { outcome } = last;
-    const error = outcome && sessionError(outcome.session, outcome.prepared, presentation);
+    const error = outcome && sessionError(outcome.session, outcome.prepared, presentation, request);
     await presentation.close?.(error);
     if (outcome?.session.connected === true) {
       const { outcome: end, connection } = outcome.session;
@@ -99,7 +99,7 @@ async function openUntilOver(
         // One that breaks at once again and again is not opened for ever.
         if (session.seconds >= STEADY_SECONDS) failures = 0;
       }
-      const error = sessionError(session, prepared, presentation);
+      const error = sessionError(session, prepared, presentation, request);
       const again = reconnect && everConnected && wasDropped(session.outcome);
       if (!again || error === undefined || signal.aborted) return outcome;
       dropped = error;
