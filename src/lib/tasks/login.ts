@@ -5,6 +5,7 @@ import {
   logIn,
   loginDisturbance,
   loginObstacle,
+  loginRefusal,
   requestLogin,
   type LoginRequest,
 } from '../vm/login.ts';
@@ -57,6 +58,8 @@ export async function runLogin(
     permissions: ['accessConsole'],
     act: async ({ vm, pool }, progress) => {
       const { name, namespace } = vm;
+      const refusal = loginRefusal(vm, pool, await context.subject(namespace), request);
+      if (refusal) throw refusal;
       const base = compact({ name, namespace, action, user: request.user });
       if (flags['dry-run'] || !flags.wait) {
         const obstacle = loginObstacle(vm, pool, request);

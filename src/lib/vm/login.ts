@@ -5,7 +5,9 @@ import { followVm, type Lateness, type Verdict } from './follow.ts';
 import { VMS } from './parse.ts';
 import { refOf, specVmPatch, type WriteMode, vmArgument } from './write.ts';
 import { RunnerLog } from './runner-log.ts';
-import { confirmedUser, holds, phaseOf, resendEndsManualSession } from './state.ts';
+import { sanitize } from '../text.ts';
+import { permissionsOn, type Subject } from './permissions.ts';
+import { confirmedUser, consoleUse, holds, phaseOf, resendEndsManualSession } from './state.ts';
 import type { Vm, VmPool } from './types.ts';
 
 const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
@@ -43,6 +45,27 @@ export function loginObstacle(
     );
   }
   return undefined;
+}
+
+/**
+ * The refusal of a changed log-in for want of takeConsole: it ends the desktop of whoever uses the console. undefined
+ * where nobody else does, or nothing would change.
+ */
+export function loginRefusal(
+  vm: Vm,
+  pool: VmPool | undefined,
+  subject: Subject,
+  { user }: LoginRequest,
+): VmopError | undefined {
+  const use = consoleUse(vm);
+  if (!use.connected || use.user === subject.name || vm.spec.loggedInUser === user) return undefined;
+  if (permissionsOn(vm, pool, subject).has('takeConsole')) return undefined;
+  const who = sanitize(use.user ?? 'somebody');
+  return new VmopError(
+    'forbidden',
+    `${who} is connected to ${vm.name}, and ${subject.name} does not hold takeConsole`,
+    { hint: `ask ${who} to leave, or an administrator for the permission`, vm: vm.name },
+  );
 }
 
 /** A wish on a stopped VM would only come true at its next start: nothing to wait for. */

@@ -4,8 +4,10 @@ import {
   guestUserProblem,
   loginDisturbance,
   loginObstacle,
+  loginRefusal,
   loginVerdict,
 } from '../../../src/lib/vm/login.ts';
+import type { Vm } from '../../../src/lib/vm/types.ts';
 import { poolOfSpec, RUNNING, STOPPED, TERMINATING, vmOf, type VmParts } from './objects.ts';
 
 describe('trap 6: names that may reach the guest', () => {
@@ -41,6 +43,28 @@ describe('trap 6: names that may reach the guest', () => {
   for (const name of unfit) {
     test(`refused: ${JSON.stringify(name)}`, () => assert.equal(typeof guestUserProblem(name), 'string'));
   }
+});
+
+test('whoever uses the console is logged out by who may take it', () => {
+  const permissions = [
+    { user: 'alice', may: ['accessConsole'] },
+    { user: 'bob', may: ['takeConsole'] },
+  ];
+  const vm = vmOf({
+    spec: { permissions },
+    vm: { display: { loggedInUser: 'carol' } },
+    conditions: { ...RUNNING, ConsoleConnected: 'True/Connected' },
+    status: { consoleUser: 'carol' },
+  });
+  const refusal = (name: string, user?: string, of: Vm = vm, administrator = false): string | undefined =>
+    loginRefusal(of, undefined, { name, roles: [], administrator }, { user })?.message;
+  assert.equal(refusal('alice'), 'carol is connected to desktop-1, and alice does not hold takeConsole');
+  assert.equal(refusal('alice', 'alice'), refusal('alice'));
+  assert.equal(refusal('alice', 'carol'), undefined, 'nothing would change');
+  assert.equal(refusal('carol'), undefined, 'one’s own console');
+  assert.equal(refusal('bob'), undefined);
+  assert.equal(refusal('alice', undefined, vm, true), undefined);
+  assert.equal(refusal('alice', undefined, vmOf({ spec: { permissions } })), undefined, 'nobody is there');
 });
 
 describe('obstacle: loginOnAssignment overrides the VM’s own field', () => {
