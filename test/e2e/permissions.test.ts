@@ -25,6 +25,7 @@ import {
   heldPermissions,
   NAMESPACE,
   PLACES,
+  RAW_VMS,
   secretName,
   STOPPERS_GROUP,
   userOf,
@@ -268,6 +269,26 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     assert.equal((await tried(action, 'start', 'own')).outcome, 'P');
     await grant(['start']);
     assert.equal((await tried(action, 'start', 'own')).outcome, '✓');
+  });
+
+  test('what GitOps applies, users may still change within their permissions, and GitOps may withdraw', async () => {
+    const ref = { namespace: NAMESPACE, name: vmName('start', 'own', 'stopped') };
+    const { cluster, user } = personOf('start');
+    const applied = (permissions: JsonObject[]): Promise<KubeObject> => {
+      const spec = { permissions, vm: { state: 'Stopped', maximumCpus: 2, currentCpus: 2 } };
+      const { group, version, kind } = RAW_VMS;
+      const object = { apiVersion: `${group}/${version}`, kind, metadata: { name: ref.name }, spec };
+      return admin.patch(RAW_VMS, ref, { type: 'apply', object, fieldManager: 'gitops', force: true });
+    };
+    const permissions = [
+      { user, may: ['start'] },
+      { user: 'boss', may: ['*'] },
+    ];
+    await applied(permissions);
+    const body = { spec: { vm: { state: 'Running' } } };
+    await cluster.patch(RAW_VMS, ref, { type: 'merge', body });
+    const object = { ...(await applied(permissions.slice(0, 1))) };
+    assert.deepEqual(asObject(object['spec'])['permissions'], permissions.slice(0, 1));
   });
 
   test('a reset counter that is absent was 0, for vmop and the policy alike', async () => {
