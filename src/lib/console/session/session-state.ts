@@ -66,6 +66,8 @@ export interface SessionState {
   knownConnection: string | undefined;
   /** Connections seen since the viewer was started: as many as it has opened are its own, the next is somebody else's. */
   connectionsSeen: number;
+  /** When the latest of them was seen. */
+  connectionAt?: number;
   /** Since when its own connection is shown no more, while the viewer says nothing of it. */
   unseenSince?: number;
   /** `status.consoleUser` was oneself at some time of the session. */
@@ -77,6 +79,8 @@ export interface SessionState {
 
 /** How long after its end the cause of a connection's end may take to show in the VM's status. */
 const CAUSE_MS = 2000;
+/** How far apart the viewer's word of its connection and the VM's status of it may be. */
+const STATUS_MS = 2000;
 /** How long a connection that QEMU has ended may seem to go on for its viewer: its network may be dead. */
 const UNSEEN_MS = 10_000;
 /** The status tells times in whole seconds. */
@@ -145,7 +149,7 @@ function afterEvent(state: SessionState, event: DisplayEvent, at: number): Sessi
     case 'linking':
       return { ...state, linking: true };
     case 'mainOpened':
-      return { ...state, mainOpenedAt: at, mainsOpened: state.mainsOpened + 1, connected: true };
+      return afterMainOpened(state, at);
     case 'displayCreated':
       return { ...state, displayAt: at };
     case 'windowClosing':
@@ -237,13 +241,34 @@ function afterVm(state: SessionState, vm: Vm | undefined, at: number): SessionSt
   delete next.unseenSince;
   if (connection === state.knownConnection) return next;
   if (over) return { ...next, outcome: takenOver(next) };
-  // What is seen before the viewer says that it is connected may be somebody's who was there.
-  const counts = connected || !rules.understood || vm?.status.consoleUser === rules.me;
-  const connectionsSeen = state.connectionsSeen + (counts ? 1 : 0);
-  if (ending === undefined && connectionsSeen > Math.max(1, state.mainsOpened)) {
-    return { ...next, outcome: takenOver(next) };
+  return afterConnection({ ...next, connectionAt: at }, connection, at);
+}
+
+/** The VM shows a connection that it did not show before. */
+function afterConnection(state: SessionState, connection: string, at: number): SessionState {
+  const { rules, connected, ending, mainOpenedAt, mainsOpened } = state;
+  // Before the viewer is connected it can only be somebody's whom it will disconnect, or its own, told early.
+  if (rules.understood && !connected) return { ...state, knownConnection: connection };
+  const own = mainOpenedAt !== undefined && at - mainOpenedAt <= STATUS_MS;
+  if (own) return { ...state, knownConnection: connection, connectionsSeen: mainsOpened };
+  const allowed = rules.understood ? mainsOpened : 1;
+  if (state.connectionsSeen >= allowed && ending === undefined) {
+    return { ...state, outcome: takenOver(state) };
   }
-  return { ...next, knownConnection: connection, connectionsSeen, connected: connected || !rules.understood };
+  return {
+    ...state,
+    knownConnection: connection,
+    connectionsSeen: state.connectionsSeen + 1,
+    connected: connected || !rules.understood,
+  };
+}
+
+function afterMainOpened(state: SessionState, at: number): SessionState {
+  const mainsOpened = state.mainsOpened + 1;
+  // The status may be quicker than the viewer's word.
+  const told = state.connectionAt !== undefined && at - state.connectionAt <= STATUS_MS;
+  const connectionsSeen = told ? mainsOpened : state.connectionsSeen;
+  return { ...state, mainOpenedAt: at, mainsOpened, connectionsSeen, connected: true };
 }
 
 function takenOver({ vm, rules: { me } }: SessionState): SessionOutcome {

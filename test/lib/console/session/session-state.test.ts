@@ -180,6 +180,21 @@ const CASES: Case[] = [
     { kind: 'unreachable', reason: 'the viewer gives no reason' },
   ],
   [
+    'somebody tries the console before the viewer is connected',
+    [
+      [50, used('alice', '10.0.0.2', 1)],
+      [90, FREE],
+      [5000, used('alice', '10.0.0.2', 5)],
+      [8000, 'linking'],
+      [8100, 'mainOpened'],
+      [8200, 'displayCreated'],
+      [8300, MINE],
+      [9000, 'windowClosing'],
+      [9100, exit(0)],
+    ],
+    { kind: 'windowClosed' },
+  ],
+  [
     'somebody has the console, and the viewer does not notice',
     [...UP, [600, MINE], [9000, used('bob', '10.0.0.9', 9)]],
     { kind: 'takenOver', by: 'bob', from: '10.0.0.9' },
