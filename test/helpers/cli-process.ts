@@ -232,7 +232,9 @@ async function build(): Promise<void> {
 }
 
 function isUpToDate(): boolean {
-  const made = statSync(path.join(ROOT, 'dist/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  // What a build writes last.
+  const last = path.join(ROOT, 'dist/THIRD-PARTY-LICENSES.txt');
+  const made = statSync(last, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const sources = globSync('src/**/*.{ts,js,css,html,svg}', { cwd: ROOT });
   return sources.every((file) => statSync(path.join(ROOT, file)).mtimeMs < made);
 }
