@@ -35,6 +35,19 @@ async function check(name: string, command: string, args: string[]): Promise<boo
 
 const node = process.execPath;
 
+/** Takes minutes on a fresh machine: before the tests, whose time it is not, and with its progress to be seen. */
+async function kubeBinaries(): Promise<void> {
+  const build = spawn(node, ['scripts/kube-binaries.ts'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const code = await new Promise<number | null>((resolve) => {
+    build.once('error', () => resolve(null));
+    build.once('close', resolve);
+  });
+  if (code !== 0) say('without the programs of a Kubernetes API server some tests will be skipped');
+}
+
 async function staticChecks(): Promise<void> {
   await check('types', bin('tsc'), ['-p', '.']);
   await check('types of the browser console’s page', bin('tsc'), ['-p', 'src/lib/console/web/page']);
@@ -110,7 +123,10 @@ const heavy = (file: string): boolean => file.startsWith('test/e2e/') || file.in
 const started = Date.now();
 const ready = await check('system packages', node, ['scripts/system-packages.ts', 'test']);
 if (!ready) say('some tests will be skipped or fail without these packages');
-if (wanted.length === 0) await staticChecks();
+if (wanted.length === 0) {
+  await kubeBinaries();
+  await staticChecks();
+}
 const temporary = mkdtempSync(path.join(os.tmpdir(), 'vmop-'));
 process.env['TMPDIR'] = temporary;
 await testFiles(
