@@ -1,5 +1,6 @@
 /** `Cluster.forward` behind a local listener, in a process of its own, so that its CPU time is its own. */
 import net from 'node:net';
+import { joinHalves } from '../src/lib/console/bridge/join.ts';
 import { loadKubeconfig, openCluster } from '../src/lib/cluster/index.ts';
 
 const [kubeconfig = '', pod = '', port = ''] = process.argv.slice(2);
@@ -13,7 +14,8 @@ async function carry(socket: net.Socket): Promise<void> {
   socket.on('error', () => {});
   const stream = await cluster.forward({ namespace: 'default', name: pod }, Number(port), { signal });
   stream.on('error', () => socket.destroy());
-  socket.pipe(stream).pipe(socket);
+  // As the bridge does once a channel is linked.
+  await joinHalves(socket, stream);
 }
 
 const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
