@@ -86,8 +86,15 @@ export class WebStage {
   }
 
   async shown(page: Page): Promise<void> {
-    await page.locator('[data-state=connected] #screen canvas').waitFor();
-    await page.locator('#panel').waitFor({ state: 'hidden' });
+    try {
+      await page.locator('[data-state=connected] #screen canvas').waitFor();
+      await page.locator('#panel').waitFor({ state: 'hidden' });
+    } catch (cause) {
+      const says = await page.evaluate(
+        'document.documentElement.dataset.state + ": " + document.body.innerText',
+      );
+      throw new Error(`the page shows ${String(says)}`, { cause });
+    }
   }
 
   /** The differing pixels between what the page shows and what QEMU has; undefined: other sizes. */

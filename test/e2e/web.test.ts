@@ -43,8 +43,16 @@ describe('the browser console, in a real browser', { skip: missing }, () => {
 
   test('a reload keeps the session, closing the page ends it', async (t) => {
     const { page, web, troubles } = await stage.open(t, { awayMs: 3000 });
+    // SPICE servers do not like it when a session ends while its channels are still being linked.
+    const linked = async (): Promise<void> =>
+      await waitUntil('all channels are there', async () => {
+        const channels = await stage.desktop.probe.spiceChannels();
+        return [1, 2, 3, 4].every((type) => channels.filter((one) => one === type).length === 1);
+      });
+    await linked();
     await page.reload();
     await stage.shown(page);
+    await linked();
     await page.reload();
     await stage.shown(page);
     await stage.typeLine(page, 'echo still here');

@@ -42,7 +42,8 @@ export interface BridgeOptions {
   password: AskPassword;
   /**
    * A session has one main channel, and a second one would end it. `kept`: the second is refused, so that a ticket that
-   * somebody has read takes nothing; `replaced`: it is the same page, opened anew.
+   * somebody has read takes nothing; `replaced`: it is the same page,
+   * opened anew, and the server itself ends the one before.
    */
   main: 'kept' | 'replaced';
   onEvent: (event: BridgeEvent) => void;
@@ -63,7 +64,6 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
   const admit = (viewer: Duplex, { type }: SpiceChannel): boolean => {
     if (type !== 'main') return true;
     if (main === 'kept' && mains.size > 0) return false;
-    for (const old of mains) old.destroy();
     mains.add(viewer);
     return true;
   };
