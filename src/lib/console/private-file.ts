@@ -15,26 +15,40 @@ export interface PrivateFile {
   remove(): Promise<void>;
 }
 
+/** A folder that nobody else on this machine gets to and that does not outlive this process. */
+export interface PrivateFolder {
+  path: string;
+  /** Removes it with all that is in it; any number of times. */
+  remove(): Promise<void>;
+}
+
+/** Makes a folder (0700) below `parent`, which `onFolder` is told of at once. */
+export async function createPrivateFolder(
+  parent: string,
+  onFolder: (folder: string) => void = () => {},
+): Promise<PrivateFolder> {
+  // mkdtemp gives 0700 whatever the umask is.
+  const folder = await mkdtemp(path.join(parent, 'vmop-'));
+  onFolder(folder);
+  const forget = onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return {
+    path: folder,
+    remove: async () => {
+      await rm(folder, { recursive: true, force: true });
+      forget();
+    },
+  };
+}
+
 /** Writes a file (0600) into a new folder of its own (0700), which `onFolder` is told of at once. Errors: `console`. */
 export async function createPrivateFile(
   name: string,
   text: string,
-  onFolder: (folder: string) => void = () => {},
+  onFolder?: (folder: string) => void,
 ): Promise<PrivateFile> {
-  let folder: string | undefined;
   try {
-    // mkdtemp gives 0700 whatever the umask is.
-    folder = await mkdtemp(path.join(tmpdir(), 'vmop-'));
-    onFolder(folder);
-    const doomed = folder;
-    const forget = onProcessEnd(() => rmSync(doomed, { recursive: true, force: true }));
-    const file: PrivateFile = {
-      path: path.join(doomed, name),
-      remove: async () => {
-        await rm(doomed, { recursive: true, force: true });
-        forget();
-      },
-    };
+    const folder = await createPrivateFolder(tmpdir(), onFolder);
+    const file: PrivateFile = { path: path.join(folder.path, name), remove: () => folder.remove() };
     await writeFile(file.path, text, { mode: 0o600, flag: 'wx' }).catch(async (error: unknown) => {
       await file.remove();
       throw error;

@@ -42,8 +42,8 @@ export interface BridgeOptions {
   password: AskPassword;
   /**
    * A session has one main channel, and a second one would end it. `kept`: the second is refused, so that a ticket that
-   * somebody has read takes nothing; `replaced`: it is the same page,
-   * opened anew, and the server itself ends the one before.
+   * somebody has read takes nothing; `replaced`: it is the same page, opened anew, and the server itself ends the one
+   * before.
    */
   main: 'kept' | 'replaced';
   onEvent: (event: BridgeEvent) => void;

@@ -6,7 +6,8 @@ const LAST_WORDS_MS = 5_000;
 
 /**
  * Joins the two halves of a linked channel until both are over, each direction ending on its own, at the pace of the
- * slower side; the server no later than 5 s after the viewer. Resolves to who ended it. `toViewer` changes what the server says; by default it passes verbatim.
+ * slower side; the server no later than 5 s after the viewer. Resolves to who ended it. `toViewer` changes what the
+ * server says; by default it passes verbatim.
  */
 export async function joinHalves(
   viewer: Duplex,

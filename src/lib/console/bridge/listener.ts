@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,7 +5,7 @@ import path from 'node:path';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
 import { LONGEST_SOCKET_PATH, type Endpoint, type LocalEndpoint } from '../reach/address.ts';
-import { onProcessEnd } from '../exit-guard.ts';
+import { createPrivateFolder } from '../private-file.ts';
 import type { Bridge } from './index.ts';
 
 /** The door through which a viewer of this machine gets to a bridge: a socket, or host and port. */
@@ -44,28 +42,21 @@ export async function listenForViewer(
 
 async function listenOnSocket(
   server: Server,
-  onFolder: (folder: string) => void = () => {},
+  onFolder: ((folder: string) => void) | undefined,
 ): Promise<ViewerListener> {
-  // mkdtemp gives 0700 whatever the umask is.
-  const folder = await mkdtemp(path.join(shortFolder(), 'vmop-'));
-  onFolder(folder);
-  const forget = onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
-  const remove = async (): Promise<void> => {
-    await rm(folder, { recursive: true, force: true });
-    forget();
-  };
-  const socket = path.join(folder, SOCKET);
+  const folder = await createPrivateFolder(shortFolder(), onFolder);
+  const socket = path.join(folder.path, SOCKET);
   try {
     await listening(server.listen(socket));
   } catch (error) {
-    await remove();
+    await folder.remove();
     throw error;
   }
   const close = async (): Promise<void> => {
     server.close();
-    await remove();
+    await folder.remove();
   };
-  return { endpoint: { unixPath: socket }, socket, folder, close };
+  return { endpoint: { unixPath: socket }, socket, folder: folder.path, close };
 }
 
 const SOCKET = 's';
