@@ -7,7 +7,7 @@ import type { ConsoleHooks, ConsoleRequest } from './request.ts';
 import { UNPROTECTED } from './secret/confirmation.ts';
 import { findDisplaySecret } from './secret/display-secret.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
-import { decidePassword } from './secret/password.ts';
+import { decidePassword, msUntilExpiry } from './secret/password.ts';
 import {
   rotateDisplayPassword,
   setPasswordExpiry,
@@ -19,6 +19,8 @@ type Asked = Pick<ConsoleRequest, 'pool' | 'validitySeconds' | 'confirmMs' | 'si
 
 /** A password this close to its end is not handed out any more. */
 const MARGIN_MS = 5000;
+/** QEMU ends it on a whole second of its own clock, and the API server tells its clock in whole seconds. */
+const GRAIN_MS = 1500;
 const END_MS = 5000;
 
 /** The display password of one session: found or made, handed out while it lasts, and ended. */
@@ -29,8 +31,9 @@ export class ConsolePassword {
   readonly #hooks: ConsoleHooks;
   #stored: StoredPassword | NoPassword;
   /** On the clock of `performance.now`. */
-  #handOutUntil: number;
-  #storedAt = performance.now();
+  #endsAt: number;
+  /** Its end was asked for. */
+  #ended = false;
   #renewing: Promise<string | undefined> | undefined;
   #ending: Promise<void> | undefined;
   #withheld = false;
@@ -40,14 +43,14 @@ export class ConsolePassword {
     vm: Vm,
     asked: Asked,
     hooks: ConsoleHooks,
-    stored: StoredPassword | NoPassword,
+    { stored, endsAt }: LastingPassword,
   ) {
     this.#cluster = cluster;
     this.#vm = vm;
     this.#asked = asked;
     this.#hooks = hooks;
     this.#stored = stored;
-    this.#handOutUntil = this.#endOfUse();
+    this.#endsAt = endsAt;
   }
 
   /** The present password while it lasts, else a new one. Says beforehand what a change may disturb. */
@@ -58,7 +61,7 @@ export class ConsolePassword {
     hooks: ConsoleHooks,
   ): Promise<ConsolePassword> {
     await warnBeforeWrite(cluster, vm, asked, hooks);
-    return new ConsolePassword(cluster, vm, asked, hooks, await storedPassword(cluster, vm, asked, hooks));
+    return new ConsolePassword(cluster, vm, asked, hooks, await lastingPassword(cluster, vm, asked, hooks));
   }
 
   /** As it is now. */
@@ -78,7 +81,7 @@ export class ConsolePassword {
 
   /** Its time is over, as far as the clocks agree. */
   get ranOut(): boolean {
-    return performance.now() >= this.#storedAt + this.#asked.validitySeconds * 1000;
+    return performance.now() >= this.#endsAt - GRAIN_MS;
   }
 
   /**
@@ -86,7 +89,7 @@ export class ConsolePassword {
    * server has `refused`; unless that would log somebody out, then the old one, and the channel stays away.
    */
   async current(refused?: string): Promise<string | undefined> {
-    const lasts = performance.now() < this.#handOutUntil && this.text !== refused;
+    const lasts = !this.#ended && performance.now() < this.#endsAt - MARGIN_MS && this.text !== refused;
     if (this.#stored.kind === 'none' || lasts) return this.text;
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
@@ -97,7 +100,7 @@ export class ConsolePassword {
   /** Ends it, if it was made for this session: one that was there before may be somebody's. Never rejects. */
   async end(): Promise<void> {
     if (this.#stored.kind !== 'written') return;
-    this.#handOutUntil = 0;
+    this.#ended = true;
     this.#ending ??= endPassword(this.#vm, this.#stored.password, this.#asked, this.#hooks);
     await this.#ending;
   }
@@ -110,18 +113,15 @@ export class ConsolePassword {
       return this.text;
     }
     await this.#ending;
-    this.#stored = await storedPassword(this.#cluster, current, this.#asked, {
+    const { stored, endsAt } = await lastingPassword(this.#cluster, current, this.#asked, {
       ...this.#hooks,
       onStep: (text) => this.#hooks.onDetail(`for a channel that comes late: ${text}`),
     });
+    this.#stored = stored;
+    this.#endsAt = endsAt;
     this.#ending = undefined;
-    this.#storedAt = performance.now();
-    this.#handOutUntil = this.#endOfUse();
+    this.#ended = false;
     return this.text;
-  }
-
-  #endOfUse(): number {
-    return performance.now() + Math.max(0, this.#asked.validitySeconds * 1000 - MARGIN_MS);
   }
 }
 
@@ -136,6 +136,24 @@ async function warnBeforeWrite(
   if (disturbance === undefined || vm.status.displayPasswordSerial === UNPROTECTED) return;
   const [{ secret }, now] = await Promise.all([findDisplaySecret(cluster, refOf(vm)), cluster.now()]);
   if (secret && decidePassword(secret, { now, validitySeconds }).action === 'write') onWarning(disturbance);
+}
+
+interface LastingPassword {
+  stored: StoredPassword | NoPassword;
+  /** On the clock of `performance.now`. What its Secret says counts: the runner took part of its validity. */
+  endsAt: number;
+}
+
+async function lastingPassword(
+  cluster: Cluster,
+  vm: Vm,
+  asked: Asked,
+  hooks: ConsoleHooks,
+): Promise<LastingPassword> {
+  const stored = await storedPassword(cluster, vm, asked, hooks);
+  if (stored.kind === 'none') return { stored, endsAt: Number.POSITIVE_INFINITY };
+  const now = await cluster.now();
+  return { stored, endsAt: performance.now() + msUntilExpiry(stored.expiry, now) };
 }
 
 async function storedPassword(

@@ -112,6 +112,16 @@ test('one that is about to run out is not handed out any more', async (t) => {
   assert.equal(writes(), 2);
 });
 
+test('it has run out when its Secret says so, by clocks that tell whole seconds', async (t) => {
+  const ranOut = async (options: Options): Promise<boolean> => (await setUp(t, options)).password.ranOut;
+  const inSeconds = (seconds: number): string => String(Math.floor(Date.now() / 1000) + seconds);
+  assert.equal(await ranOut({ validitySeconds: 1 }), true, 'QEMU may end it within this second');
+  assert.equal(await ranOut({ validitySeconds: 5 }), false);
+  const data = { 'display-password': 'kept', 'password-expiry': inSeconds(3600) };
+  assert.equal(await ranOut({ data }), false);
+  assert.equal(await ranOut({ data: { ...data, 'password-expiry': 'never' } }), false);
+});
+
 test('one that was there before is used, and not ended', async (t) => {
   const data = { 'display-password': 'somebody’s', 'password-expiry': 'never' };
   const { password, writes, told } = await setUp(t, { data });

@@ -27,6 +27,20 @@ export function parseExpiry(text: string | undefined): Expiry {
   return text.startsWith('+') ? { kind: 'after', seconds } : { kind: 'at', date: new Date(seconds * 1000) };
 }
 
+/** Milliseconds from `now`, by the API server's clock, to the end of a password that was applied just now. */
+export function msUntilExpiry(expiry: Expiry, now: Date): number {
+  switch (expiry.kind) {
+    case 'never':
+      return Number.POSITIVE_INFINITY;
+    case 'after':
+      return expiry.seconds * 1000;
+    case 'at':
+      return expiry.date.getTime() - now.getTime();
+    default:
+      return 0;
+  }
+}
+
 export type PasswordDecision =
   { action: 'keep'; password: string } | { action: 'write'; password: string; expiry: string };
 

@@ -80,17 +80,16 @@ function refusedHint({ vm, password: { stored, ranOut, withheld } }: PreparedCon
   if (withheld) {
     return `it has run out, and a new one would log out whoever sits at the desktop: vmop console ${vmArgument(vm)} opens it again, and does that`;
   }
+  if (stored.kind === 'written' && !stored.confirmation.confirmed) {
+    return `the runner had not confirmed it: ${stored.confirmation.reason}`;
+  }
+  if (ranOut) return 'it ran out before the viewer connected: try --validity 120s';
   switch (stored.kind) {
     case 'none':
       return 'vmop knows of no password for it: its Secret is missing, or QEMU has another';
     case 'kept':
       return 'the Secret does not hold the password that QEMU has: vmop secret rotate sets a new one';
     default:
-      if (!stored.confirmation.confirmed) {
-        return `the runner had not confirmed it: ${stored.confirmation.reason}`;
-      }
-      return ranOut
-        ? 'it ran out before the viewer connected: try --validity 120s'
-        : `its runner says that it handed it over: vmop secret rotate ${vmArgument(vm)} hands over another, and a clock that is ahead there ends it early`;
+      return `its runner says that it handed it over: vmop secret rotate ${vmArgument(vm)} hands over another, and a clock that is ahead there ends it early`;
   }
 }

@@ -4,6 +4,7 @@ import type { DisplaySecret } from '../../../../src/lib/console/secret/display-s
 import {
   decidePassword,
   generatePassword,
+  msUntilExpiry,
   parseExpiry,
   passwordPatch,
   passwordProblem,
@@ -39,6 +40,19 @@ const EXPIRIES: [text: string | undefined, expiry: Expiry][] = [
 ];
 for (const [text, expiry] of EXPIRIES) {
   test(`expiry ${JSON.stringify(text)}`, () => assert.deepEqual(parseExpiry(text), expiry));
+}
+
+const LASTING: [text: string | undefined, ms: number][] = [
+  [undefined, Infinity],
+  ['never', Infinity],
+  ['now', 0],
+  ['abc', 0],
+  ['+30', 30_000],
+  [String(EPOCH + 60), 59_600],
+  [String(EPOCH), -400],
+];
+for (const [text, ms] of LASTING) {
+  test(`time until expiry ${text}`, () => assert.equal(msUntilExpiry(parseExpiry(text), NOW), ms));
 }
 
 const DECISIONS: [expiry: string | undefined, password: string | undefined, action: 'keep' | 'write'][] = [
