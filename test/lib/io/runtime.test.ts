@@ -29,7 +29,8 @@ async function run(signals: [string, NodeJS.Signals][]): Promise<{ lines: string
     lines.push(line);
     const [next] = waiting;
     if (next?.[0] === line) child.kill(waiting.shift()?.[1]);
-    if (waiting.length === 0 && signals.length < 2) child.stdin.end();
+    // Its input ends only when it has taken the signal: it would be over before.
+    else if (next === undefined && signals.length < 2) child.stdin.end();
   }
   await closed;
   return { lines, code: child.exitCode };
