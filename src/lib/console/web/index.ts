@@ -130,7 +130,7 @@ class RunningWebConsole implements WebConsole {
   }
 
   async #shut(words: PageWords): Promise<void> {
-    const { server } = this.#listening;
+    const { server, connections } = this.#listening;
     this.#options.signal.removeEventListener('abort', this.#onAbort);
     this.#presence.stop();
     const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
@@ -139,7 +139,7 @@ class RunningWebConsole implements WebConsole {
     await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref())]);
     for (const stream of this.#streams) stream.destroy();
     for (const socket of [...this.#controls.clients, ...this.#spice.clients]) socket.terminate();
-    server.closeAllConnections();
+    connections.destroy();
     await closed;
     await this.#showing;
     await this.#launch?.remove();
@@ -200,7 +200,10 @@ class RunningWebConsole implements WebConsole {
     if (verdict.answer === 'refuse') {
       this.#refused(request, verdict.status, verdict.reason);
       respondOnSocket(socket, verdict.status, verdict.reason);
-    } else if (verdict.answer === 'spice') {
+      return;
+    }
+    this.#listening.connections.trust(request.socket);
+    if (verdict.answer === 'spice') {
       this.#spice.handleUpgrade(request, socket, head, (connection) => this.#bridged(connection));
     } else {
       this.#controls.handleUpgrade(request, socket, head, (connection) => this.#controlled(connection));

@@ -4,15 +4,18 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 import type { Duplex } from 'node:stream';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
+import { Connections } from './connections.ts';
 import type { ListenPlan } from './listen.ts';
 
 /** Time for a request's head, and for all of it: who opens connections and says nothing shall not keep them. */
 const REQUEST_MS = 10_000;
+/** Node looks every 30 s otherwise. */
+const LOOK_EVERY_MS = 1000;
 const LONGEST_HEAD_BYTES = 8 * 1024;
-const MOST_CONNECTIONS = 256;
 
 export interface ListeningServer {
   server: Server;
+  connections: Connections;
   /** With the scheme, and the port that it got. */
   origin: string;
   /** What `Host` says of it. */
@@ -22,7 +25,7 @@ export interface ListeningServer {
 /** Starts a server that answers nothing yet but what `onRequest` does. Errors: `console` when it cannot listen. */
 export async function listen(plan: ListenPlan): Promise<ListeningServer> {
   const server = await createServer(plan);
-  server.maxConnections = MOST_CONNECTIONS;
+  const connections = new Connections(server);
   try {
     server.listen({ host: plan.host, port: plan.port, exclusive: true });
     await once(server, 'listening');
@@ -38,13 +41,14 @@ export async function listen(plan: ListenPlan): Promise<ListeningServer> {
   const scheme = plan.tls ? 'https' : 'http';
   const isUsual = port === (plan.tls ? 443 : 80);
   const host = isUsual ? plan.name : `${plan.name}:${port}`;
-  return { server, origin: `${scheme}://${host}`, hosts: [host] };
+  return { server, connections, origin: `${scheme}://${host}`, hosts: [host] };
 }
 
 async function createServer({ tls }: ListenPlan): Promise<Server> {
   const limits = {
     headersTimeout: REQUEST_MS,
     requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: LOOK_EVERY_MS,
     maxHeaderSize: LONGEST_HEAD_BYTES,
   };
   if (tls === undefined) return http.createServer(limits);
@@ -54,7 +58,7 @@ async function createServer({ tls }: ListenPlan): Promise<Server> {
       readFile(tls.keyFile),
       import('node:https'),
     ]);
-    return https.createServer({ ...limits, cert, key, minVersion: 'TLSv1.2' });
+    return https.createServer({ ...limits, handshakeTimeout: REQUEST_MS, cert, key, minVersion: 'TLSv1.2' });
   } catch (error) {
     throw new VmopError('usage', `the certificate or its key cannot be used: ${sanitize(messageOf(error))}`, {
       hint: '--listen-cert and --listen-key name PEM files',
@@ -105,17 +109,13 @@ export function respond(
   response.end(body);
 }
 
-/** Answers a request for a WebSocket that is not granted. */
+/** Answers a request for a WebSocket that is not granted, and hangs up: also on who goes on listening, or never does. */
 export function respondOnSocket(socket: Duplex, status: number, reason: string): void {
   const body = Buffer.from(reason);
-  socket.on('error', () => {});
-  socket.end(
-    Buffer.concat([
-      Buffer.from(
-        `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\nconnection: close\r\n` +
-          `content-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n`,
-      ),
-      body,
-    ]),
-  );
+  const late = setTimeout(() => socket.destroy(), REQUEST_MS).unref();
+  socket.on('error', () => {}).once('close', () => clearTimeout(late));
+  const head =
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\nconnection: close\r\n` +
+    `content-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n`;
+  socket.end(Buffer.concat([Buffer.from(head), body]), () => socket.destroy());
 }

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import https from 'node:https';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { text } from 'node:stream/consumers';
+import { connect as connectTls } from 'node:tls';
 import { generate } from 'selfsigned';
 import { WebSocket } from 'ws';
 import { asObject, asString, parseJson } from '../../../../src/lib/cluster/parse.ts';
@@ -80,4 +82,20 @@ test('a certificate that is none', async (t) => {
       /the certificate or its key cannot be used/,
     );
   }
+});
+
+test('an end waits for nobody who has not begun with TLS', async (t) => {
+  const console = await testConsole(t, { plan: listen() });
+  const socket = net.connect(console.port, '127.0.0.1').on('error', () => {});
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  const encrypted = connectTls({ port: console.port, host: '127.0.0.1', ca, servername: NAME });
+  t.after(() => encrypted.destroy());
+  await once(
+    encrypted.on('error', () => {}),
+    'secureConnect',
+  );
+  const began = performance.now();
+  await console.web.close();
+  assert.ok(performance.now() - began < 5000);
 });

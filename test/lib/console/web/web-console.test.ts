@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import net, { type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
 import { startWebConsole } from '../../../../src/lib/console/web/index.ts';
 import { checkListen } from '../../../../src/lib/console/web/listen.ts';
 import {
@@ -17,6 +18,21 @@ import {
   testConsole,
   type Ask,
 } from './wire.ts';
+
+/** A connection that is not ended when the other side ends its half. */
+async function connected(t: TestContext, port: number): Promise<Socket> {
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Resolves when the other side has hung up. */
+async function dropped(socket: Socket): Promise<void> {
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  if (socket.closed || socket.readableEnded) return;
+  await Promise.race([once(socket.resume(), 'end', { signal }), once(socket, 'close', { signal })]);
+}
 
 test('the page and its parts, each with the headers that keep others out', async (t) => {
   const console = await testConsole(t);
@@ -313,6 +329,49 @@ test('an end does not wait for a page that does not listen', async (t) => {
   await console.web.close();
   assert.deepEqual(await console.web.ended, { kind: 'closed' });
   page.terminate();
+});
+
+test('an end waits for no connection that was left open', async (t) => {
+  const console = await testConsole(t);
+  const { control } = await openSession(console);
+  const wrong = [
+    `GET ${control}x HTTP/1.1`,
+    `Host: ${console.host}`,
+    `Origin: http://${console.host}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Protocol: vmop.console',
+  ];
+  const [refused, silent] = await Promise.all([connected(t, console.port), connected(t, console.port)]);
+  refused.write(`${wrong.join('\r\n')}\r\n\r\n`);
+  const [answer] = await once(refused, 'data');
+  assert.match(String(answer), /^HTTP\/1\.1 403/);
+  silent.write('GET / HT');
+  const began = performance.now();
+  await console.web.close();
+  assert.ok(performance.now() - began < 5000);
+});
+
+test('hundreds of silent connections keep nobody from the page', async (t) => {
+  const console = await testConsole(t);
+  const { control } = await openSession(console);
+  const page = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+  const silent: Socket[] = [];
+  for (let count = 0; count < 300; count++) silent.push(await connected(t, console.port));
+  assert.equal((await ask(console)).status, 200);
+  const first = silent[0];
+  assert.ok(first);
+  await dropped(first);
+  assert.equal(page.readyState, page.OPEN, 'the page’s own connections stay');
+});
+
+test('a connection that says nothing, or says it slowly, is dropped after ten seconds', async (t) => {
+  const console = await testConsole(t);
+  const sockets = await Promise.all([connected(t, console.port), connected(t, console.port)]);
+  const began = performance.now();
+  sockets[1]?.write('GET / HTTP/1.1\r\nHost: ');
+  await Promise.all(sockets.map(dropped));
+  assert.ok(performance.now() - began < 15_000);
 });
 
 test('interrupted before it began, and an address that is taken', async (t) => {
