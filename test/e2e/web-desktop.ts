@@ -82,7 +82,7 @@ export class WebDesktop {
     const source = 'the test';
     const endpoint = { host: { value: '127.0.0.1', source }, port: { value: this.#port, source } };
     return await startBridge({
-      main: 'replaced',
+      main: 'kept',
       dial: endpointDial(endpoint),
       password: async () => await Promise.resolve(PASSWORD),
       onEvent: () => {},

@@ -6,6 +6,7 @@ import {
   type WebConsoleEvent,
   type WebConsoleOptions,
 } from '../../src/lib/console/web/index.ts';
+import { checkListen } from '../../src/lib/console/web/listen.ts';
 import { asObject } from '../../src/lib/cluster/parse.ts';
 import { waitUntil } from '../lib/sandbox/qemu/machine-log.ts';
 import { startChromium, WebDesktop } from './web-desktop.ts';
@@ -45,12 +46,13 @@ export class WebStage {
 
   async serve(t: TestContext, options: Partial<WebConsoleOptions> = {}): Promise<WebConsole> {
     const controller = new AbortController();
-    const bridge = await this.desktop.bridge();
-    t.after(async () => await bridge.close());
+    const target = { vm: 'default/desktop-1', destination: 'here' };
     const web = await startWebConsole({
-      bridge,
+      bridge: async () => await this.desktop.bridge(),
       vm: { namespace: 'default', name: 'desktop-1' },
-      target: () => ({ vm: 'default/desktop-1', destination: 'here' }),
+      target,
+      admit: async () => await Promise.resolve(target),
+      plan: checkListen(),
       linkValidMs: LIMIT_MS,
       signal: controller.signal,
       ...options,

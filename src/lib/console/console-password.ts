@@ -37,6 +37,7 @@ export class ConsolePassword {
   #renewing: Promise<string | undefined> | undefined;
   #ending: Promise<void> | undefined;
   #withheld = false;
+  #mayDisturb = false;
 
   private constructor(
     cluster: Cluster,
@@ -79,6 +80,18 @@ export class ConsolePassword {
     return this.#withheld;
   }
 
+  /** A new one may be made though that logs somebody out: the person wants it. */
+  allowDisturbance(): void {
+    this.#mayDisturb = true;
+    this.#withheld = false;
+  }
+
+  /** How long somebody can connect from now on: for ever where a new one disturbs nobody. */
+  get connectableMs(): number {
+    if (secretWriteDisturbance(this.#vm, this.#asked.pool) === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#endsAt - MARGIN_MS - performance.now(), 0);
+  }
+
   /** Its time is over, as far as the clocks agree. */
   get ranOut(): boolean {
     return performance.now() >= this.#endsAt - GRAIN_MS;
@@ -107,7 +120,7 @@ export class ConsolePassword {
 
   async #renew(): Promise<string | undefined> {
     const current = await this.#cluster.get(VMS, refOf(this.#vm));
-    if (secretWriteDisturbance(current, this.#asked.pool) !== undefined) {
+    if (!this.#mayDisturb && secretWriteDisturbance(current, this.#asked.pool) !== undefined) {
       this.#withheld = true;
       this.#hooks.onDetail('a channel comes late, and a new password for it would log somebody out');
       return this.text;
@@ -121,6 +134,7 @@ export class ConsolePassword {
     this.#endsAt = endsAt;
     this.#ending = undefined;
     this.#ended = false;
+    this.#mayDisturb = false;
     return this.text;
   }
 }

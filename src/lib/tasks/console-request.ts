@@ -51,6 +51,8 @@ export interface ConsoleCommand {
 
 const CONFIRM_MS = 10_000;
 const DEFAULT_VALIDITY = 60;
+/** As long as a page's link is good, and some time for it to connect. */
+const WEB_VALIDITY = 150;
 
 /**
  * Everything that flags and configuration say, checked: whatever can be wrong on this side is found before the cluster
@@ -71,7 +73,8 @@ export async function readConsoleCommand(context: Context, flags: ConsoleFlags):
     take: flags.take === true,
     login: login === undefined ? undefined : { user: login, first: flags['login-first'] === true },
     loginMs: timeoutMs,
-    validitySeconds: validity ?? settings.validitySeconds ?? DEFAULT_VALIDITY,
+    validitySeconds:
+      validity ?? settings.validitySeconds ?? (place.kind === 'web' ? WEB_VALIDITY : DEFAULT_VALIDITY),
     confirmMs: Math.min(timeoutMs, CONFIRM_MS),
     signal: context.signal,
     afterwards: context.afterwards,

@@ -155,7 +155,7 @@ async function openConsole(
   const onDisconnect = chosenAction(vm, request, flags, settings, hooks);
   const guard = detach ? undefined : startKillGuard(finishSessionCommand(context, vm, onDisconnect));
   try {
-    const presentation = await presentationOf(context, vm, { place, flags, guard, hooks });
+    const presentation = await presentationOf(context, vm, { request, place, flags, guard, hooks });
     const options = {
       request,
       presentation,
@@ -182,6 +182,7 @@ async function openConsole(
 }
 
 interface PresentationParts {
+  request: ConsoleRequest;
   place: ShownPlace;
   flags: ConsoleFlags;
   guard: KillGuard | undefined;
@@ -191,7 +192,7 @@ interface PresentationParts {
 async function presentationOf(
   context: Context,
   vm: Vm,
-  { place, flags, guard, hooks }: PresentationParts,
+  { request, place, flags, guard, hooks }: PresentationParts,
 ): Promise<Presentation> {
   const { env, platform } = context.runtime;
   const { signal } = context;
@@ -208,8 +209,9 @@ async function presentationOf(
       signal,
     });
   }
-  const [{ webPresentation }, { openInBrowser }] = await Promise.all([
+  const [{ webPresentation }, { admitNow }, { openInBrowser }] = await Promise.all([
     import('../console/present/web.ts'),
+    import('../console/present/admission.ts'),
     import('../console/web/browser.ts'),
   ]);
   const onFolder = (folder: string): void => guard?.watchFolder(folder);
@@ -217,6 +219,7 @@ async function presentationOf(
     listen: place.listen,
     openInBrowser:
       flags.browser === false ? undefined : (url) => openInBrowser(url, { env, platform, onFolder }),
+    admit: async (prepared) => await admitNow(context.cluster, prepared, request),
     onUrl: async (url, prepared) => {
       const result = { ...resultOf(prepared), url };
       await context.print<ConsoleResult>(result, { text: () => `${url}\n`, name: () => url });

@@ -87,6 +87,18 @@ export async function findRoute(
   return route;
 }
 
+/** Where a way leads by what the cluster says now: the VM may have moved since. Errors: as `searchRoute`. */
+export async function currentEndpoint(
+  cluster: Cluster,
+  vm: Vm,
+  via: Route['via'],
+  asked: Asked,
+): Promise<Endpoint> {
+  const named = asked.overrides.host || vm.spec.spice?.server;
+  const pod = named ? undefined : await runnerPod(cluster, vm);
+  return via === 'direct' ? directEndpoint(vm, pod, asked) : tunnelTo(cluster, vm, pod, asked).endpoint;
+}
+
 /** For messages: where the console is, and how it is reached. */
 export function whereOf({ via, endpoint }: Pick<Route, 'via' | 'endpoint'>): string {
   const at = `${endpoint.host.value}:${endpoint.port.value}`;

@@ -1,3 +1,5 @@
+import type { VmopError } from '../../errors.ts';
+
 /**
  * What a session hears of its display, from the viewer's own report or from the bridge. Texts are sanitized; some are in
  * the user's language.
@@ -21,6 +23,10 @@ export type DisplayEvent =
   | { type: 'fileRejected'; reason: string }
   | { type: 'noDesktop'; display: string }
   | { type: 'certificateRefused'; reason: string }
+  /** Nobody is connected, and that is meant: the page waits for its person. */
+  | { type: 'waiting' }
+  /** It may not be opened any more: somebody else has it by now, or the machine has ended. */
+  | { type: 'notAdmitted'; error: VmopError }
   /** It came to nothing for a reason of its own. */
   | { type: 'failed'; reason: string; hint?: string }
   /** The server hung up, or spoke something else, where its first answer was due. */

@@ -12,14 +12,16 @@ export function reconnectPause(failures: number): number | undefined {
 }
 
 /** Whether a session that ended so was dropped: nobody wanted it to end, and nobody else has it now. */
-export function wasDropped({ kind }: SessionOutcome): boolean {
-  switch (kind) {
+export function wasDropped(outcome: SessionOutcome): boolean {
+  switch (outcome.kind) {
     case 'connectionLost':
     case 'vmStopped':
     case 'unreachable':
     case 'viewerHung':
     case 'passwordRefused':
       return true;
+    case 'notAdmitted':
+      return mayPass(outcome.error.code);
     default:
       return false;
   }

@@ -1,3 +1,4 @@
+import type { VmopError } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
 import { consoleUse, isRunning, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
@@ -19,6 +20,8 @@ export type SessionOutcome =
   /** No answer (`link`), or no picture (`display`): the password may have run out in between. */
   | { kind: 'viewerHung'; stage: 'link' | 'display' }
   | { kind: 'viewerFailed'; reason: string; hint?: string }
+  /** It might not be opened any more when somebody wanted to connect. */
+  | { kind: 'notAdmitted'; error: VmopError }
   | { kind: 'interrupted' };
 
 export type SessionInput =
@@ -167,6 +170,12 @@ function afterEvent(state: SessionState, event: DisplayEvent, at: number): Sessi
       return opened ? state : end(unreachable(`its certificate is refused: ${event.reason}`));
     case 'linkBroken':
       return opened ? state : end(unreachable('it hangs up, or it is no SPICE server'));
+    case 'notAdmitted':
+      return end({ kind: 'notAdmitted', error: event.error });
+    case 'waiting': {
+      const { unseenSince: _none, ...rest } = state;
+      return { ...rest, connectionsSeen: 0 };
+    }
     case 'failed':
       return end({
         kind: 'viewerFailed',

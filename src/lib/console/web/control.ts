@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import { asObject, asString, parseJson } from '../../cluster/parse.ts';
+import { asNumber, asObject, asString, parseJson } from '../../cluster/parse.ts';
 import { sanitize, truncate } from '../../text.ts';
 
 /** Sentences for the page; `hint`: what the person can do. */
@@ -10,10 +10,14 @@ export interface PageWords {
 
 /** What vmop tells the page. */
 export type ToPage =
-  /** Shown while the session goes on. */
-  | ({ type: 'notice' } & PageWords)
-  /** The connection to the VM was lost and can be made again: the page opens its channels anew. */
-  | { type: 'reopen' }
+  /** The page opens its channels, anew if it had some; `password`: what its bridge takes. */
+  | { type: 'open'; password: string; attempt: number }
+  /** There are no channels for a while. */
+  | ({ type: 'paused' } & PageWords)
+  /** There are no channels unless the person wants them all the same. */
+  | ({ type: 'asked' } & PageWords)
+  /** Another window has the session now. */
+  | { type: 'elsewhere' }
   /** The session is over. */
   | ({ type: 'ended' } & PageWords);
 
@@ -23,8 +27,10 @@ export type FromPage =
   | { type: 'connected' }
   /** The first picture is there. */
   | { type: 'picture' }
-  /** The SPICE client gave up. */
-  | { type: 'lost'; text: string }
+  /** The SPICE client gave up; `attempt`: that of `open`. */
+  | { type: 'lost'; text: string; attempt: number }
+  /** Whoever was `asked` wants it all the same. */
+  | { type: 'again' }
   /** Something in the page went wrong. */
   | { type: 'problem'; text: string };
 
@@ -59,8 +65,8 @@ export class ControlLink {
   }
 
   /** Says a last word and hangs up. */
-  end(words: PageWords): void {
-    this.send({ type: 'ended', ...words });
+  end(word: ToPage): void {
+    this.send(word);
     this.#socket.close(1000);
   }
 
@@ -75,7 +81,17 @@ export class ControlLink {
 export function parseFromPage(text: string): FromPage | undefined {
   const message = asObject(parseJson(text));
   const type = asString(message['type']);
-  if (type === 'connected' || type === 'picture') return { type };
-  if (type !== 'lost' && type !== 'problem') return undefined;
-  return { type, text: truncate(sanitize(asString(message['text']) ?? ''), LONGEST_TEXT) };
+  const said = truncate(sanitize(asString(message['text']) ?? ''), LONGEST_TEXT);
+  switch (type) {
+    case 'connected':
+    case 'picture':
+    case 'again':
+      return { type };
+    case 'lost':
+      return { type, text: said, attempt: asNumber(message['attempt']) ?? 0 };
+    case 'problem':
+      return { type, text: said };
+    default:
+      return undefined;
+  }
 }

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer, type WebSocket } from 'ws';
-import { messageOf } from '../../errors.ts';
+import { messageOf, VmopError } from '../../errors.ts';
 import { asObject, asString, parseJson } from '../../cluster/parse.ts';
 import { sanitize, truncate } from '../../text.ts';
+import { vmArgument } from '../../vm/write.ts';
+import type { Bridge } from '../bridge/index.ts';
 import type { LaunchPage } from './browser.ts';
-import { ControlLink, type PageWords } from './control.ts';
+import { ControlLink, type PageWords, type ToPage } from './control.ts';
 import {
   CONTROL_PATH,
   CONTROL_PROTOCOL,
@@ -17,14 +19,13 @@ import {
   type Site,
 } from './guard.ts';
 import { securityHeaders } from './headers.ts';
-import { checkListen } from './listen.ts';
 import { readPageFiles, type PageFile } from './page-files.ts';
 import { PagePresence } from './presence.ts';
 import { listen, readBody, respond, respondOnSocket, type ListeningServer } from './server.ts';
-import { LinkTicket, newSecret } from './ticket.ts';
+import { LinkTicket, newSecret, type Redemption } from './ticket.ts';
 import type { WebConsole, WebConsoleEnd, WebConsoleEvent, WebConsoleOptions } from './types.ts';
 
-export type { WebBridge, WebConsole, WebConsoleEnd, WebConsoleEvent, WebConsoleOptions } from './types.ts';
+export type { WebConsole, WebConsoleEnd, WebConsoleEvent, WebConsoleOptions } from './types.ts';
 
 const AWAY_MS = 6000;
 /** How long the page may take to hear the last word. */
@@ -43,7 +44,7 @@ const MOST_CHANNELS = 32;
 export async function startWebConsole(options: WebConsoleOptions): Promise<WebConsole> {
   options.signal.throwIfAborted();
   const files = await readPageFiles();
-  const listening = await listen(options.plan ?? checkListen());
+  const listening = await listen(options.plan);
   const running = new RunningWebConsole(options, files, listening);
   if (options.signal.aborted) {
     await running.close();
@@ -69,6 +70,11 @@ class RunningWebConsole implements WebConsole {
   readonly #onAbort = (): void => void this.close({ text: 'vmop was interrupted.' });
   readonly #streams = new Set<Duplex>();
   #control: ControlLink | undefined;
+  #bridge: Bridge | undefined;
+  /** One page's channels are over before the next one's begin: a SPICE server would take the new for the old. */
+  #opening: Promise<void> = Promise.resolve();
+  #attempt = 0;
+  #paused: PageWords | undefined;
   #launch: LaunchPage | undefined;
   #showing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -81,7 +87,7 @@ class RunningWebConsole implements WebConsole {
     this.#files = files;
     this.#site = { hosts, origin, files, sessionId: undefined };
     this.#headers = securityHeaders(origin.replace(/^http/, 'ws'));
-    this.#ticket = new LinkTicket(options.target(), performance.now() + linkValidMs);
+    this.#ticket = new LinkTicket(options.target, performance.now() + linkValidMs);
     this.url = `${origin}/#t=${this.#ticket.text}`;
     this.ended = this.#finished.promise;
     this.#presence = new PagePresence(
@@ -112,12 +118,25 @@ class RunningWebConsole implements WebConsole {
     }
   }
 
-  notify(words: PageWords): void {
-    this.#control?.send({ type: 'notice', ...words });
+  pause(words: PageWords): void {
+    this.#paused = words;
+    this.#hold({ type: 'paused', ...words });
+  }
+
+  ask(words: PageWords): void {
+    this.#hold({ type: 'asked', ...words });
+  }
+
+  #hold(word: ToPage): void {
+    // What is heard of channels that are given up says nothing new.
+    this.#attempt += 1;
+    this.#control?.send(word);
+    this.#opening = this.#opening.then(async () => await this.#closeBridge());
   }
 
   reopen(): void {
-    this.#control?.send({ type: 'reopen' });
+    this.#paused = undefined;
+    if (this.#control) this.#open(this.#control);
   }
 
   async close(words: PageWords = { text: 'vmop has ended the session.' }): Promise<void> {
@@ -135,9 +154,9 @@ class RunningWebConsole implements WebConsole {
     this.#presence.stop();
     const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
     const heard = Promise.all([...this.#controls.clients].map(untilClosed));
-    this.#control?.end(words);
+    this.#control?.end({ type: 'ended', ...words });
     await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref())]);
-    for (const stream of this.#streams) stream.destroy();
+    await this.#closeBridge();
     for (const socket of [...this.#controls.clients, ...this.#spice.clients]) socket.terminate();
     connections.destroy();
     await closed;
@@ -170,31 +189,44 @@ class RunningWebConsole implements WebConsole {
 
   /** Trades the link's ticket for what the page needs. */
   async #startSession(request: IncomingMessage): Promise<{ status: number; body: object }> {
-    const refused = (status: number, reason: string): { status: number; body: object } => {
+    const refused = (status: number, reason: string, more = {}): { status: number; body: object } => {
       this.#refused(request, status, reason);
-      return { status, body: { reason } };
+      return { status, body: { reason, ...more } };
     };
     const text = await readBody(request, LONGEST_BODY_BYTES);
     if (text === undefined) return refused(413, 'tooLong');
-    const { vm, target, bridge } = this.#options;
+    const { vm, admit } = this.#options;
     const given = asString(asObject(parseJson(text))['ticket']) ?? '';
-    const redemption = this.#ticket.redeem(given, target(), performance.now());
-    if (redemption !== 'accepted') return refused(403, redemption);
+    const wrong = this.#ticket.check(given, performance.now());
+    if (wrong !== undefined) return refused(403, wrong, { open: this.#control !== undefined });
+    let redemption: Redemption;
+    try {
+      redemption = this.#ticket.redeem(given, await admit(), performance.now());
+      if (redemption === 'moved') throw hasMoved(vm);
+    } catch (error) {
+      const { message, hint } = this.#notAdmitted(error);
+      return { status: 403, body: { reason: 'notAdmitted', text: message, hint } };
+    }
+    if (redemption !== 'accepted') return refused(403, redemption, { open: true });
     const id = newSecret();
     this.#site.sessionId = id;
     this.#presence.left();
     void this.#launch?.remove();
     this.#emit({ type: 'opened' });
-    return {
-      status: 200,
-      body: { spice: SPICE_PATH + id, control: CONTROL_PATH + id, password: bridge.ticket, vm },
-    };
+    return { status: 200, body: { spice: SPICE_PATH + id, control: CONTROL_PATH + id, vm } };
+  }
+
+  #notAdmitted(why: unknown): VmopError {
+    const error = why instanceof VmopError ? why : new VmopError('failed', sanitize(messageOf(why)));
+    this.#emit({ type: 'notAdmitted', error });
+    return error;
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
     let verdict = decideUpgrade(this.#site, headOf(request), protocols);
-    if (this.#closing || (verdict.answer === 'spice' && this.#spice.clients.size >= MOST_CHANNELS)) {
+    const full = this.#bridge === undefined || this.#spice.clients.size >= MOST_CHANNELS;
+    if (this.#closing || (verdict.answer === 'spice' && full)) {
       verdict = { answer: 'refuse', status: 503, reason: 'there is no room for another connection' };
     }
     if (verdict.answer === 'refuse') {
@@ -212,16 +244,21 @@ class RunningWebConsole implements WebConsole {
 
   #bridged(connection: WebSocket): void {
     const stream = asStream(connection);
+    if (this.#bridge === undefined) {
+      stream.destroy();
+      return;
+    }
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
-    this.#options.bridge.accept(stream);
+    this.#bridge.accept(stream);
   }
 
   #controlled(connection: WebSocket): void {
-    this.#control?.end({ text: 'The console was opened in another window.' });
+    this.#control?.end({ type: 'elsewhere' });
     const control = new ControlLink(connection, {
       message: (message) => {
-        if (this.#control === control) this.#emit(message);
+        if (this.#control !== control) return;
+        if (message.type !== 'lost' || message.attempt === this.#attempt) this.#emit(message);
       },
       close: () => {
         if (this.#control !== control) return;
@@ -233,6 +270,47 @@ class RunningWebConsole implements WebConsole {
     this.#control = control;
     this.#presence.came();
     this.#emit({ type: 'page', present: true });
+    this.#open(control);
+  }
+
+  /** Gives the page a bridge of its own, once what was open before is over. */
+  #open(control: ControlLink): void {
+    // At first it was asked when the link was used.
+    const ask = this.#attempt > 0;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    this.#opening = this.#opening.then(async () => await this.#bridgeFor(control, attempt, ask));
+  }
+
+  async #bridgeFor(control: ControlLink, attempt: number, ask: boolean): Promise<void> {
+    const isGone = (): boolean =>
+      this.#control !== control || this.#attempt !== attempt || this.#closing !== undefined;
+    await this.#closeBridge();
+    if (isGone()) return;
+    if (this.#paused) {
+      control.send({ type: 'paused', ...this.#paused });
+      return;
+    }
+    try {
+      if (ask) await this.#options.admit();
+      if (isGone()) return;
+      const bridge = await this.#options.bridge();
+      if (isGone()) {
+        await bridge.close();
+        return;
+      }
+      this.#bridge = bridge;
+      control.send({ type: 'open', password: bridge.ticket, attempt });
+    } catch (error) {
+      this.#notAdmitted(error);
+    }
+  }
+
+  async #closeBridge(): Promise<void> {
+    const bridge = this.#bridge;
+    this.#bridge = undefined;
+    for (const stream of this.#streams) stream.destroy();
+    await bridge?.close();
   }
 
   #refused(request: IncomingMessage, status: number, reason: string): void {
@@ -248,6 +326,13 @@ class RunningWebConsole implements WebConsole {
   #emit(event: WebConsoleEvent): void {
     this.#options.onEvent?.(event);
   }
+}
+
+function hasMoved(vm: { namespace: string; name: string }): VmopError {
+  return new VmopError('state', `${vm.name} is another machine, or elsewhere, since the link was made`, {
+    hint: `vmop console ${vmArgument(vm)} --web gives another`,
+    vm: vm.name,
+  });
 }
 
 function webSocketServer(maxPayload: number, protocol: string): WebSocketServer {

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** What a link opens: worthless for anything else. */
 export interface LinkTarget {
@@ -17,41 +17,44 @@ export function newSecret(): string {
 
 /** Compares in a time that tells nothing about the secret. */
 export function isSameSecret(given: string, secret: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(secret));
 }
 
-export type Redemption = 'accepted' | 'wrong' | 'used' | 'expired';
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
 
-/**
- * A secret that is accepted once, until a time, and only for the target that it was made for: what is kept is a MAC of
- * target and expiry under the secret, not the secret itself.
- */
+/** `moved`: what the link was made for is not there any more, or elsewhere. */
+export type Redemption = 'accepted' | 'wrong' | 'used' | 'expired' | 'moved';
+
+/** A secret that is accepted once, until a time, and only for the target that it was made for. */
 export class LinkTicket {
   /** Goes into the link. */
   readonly text = newSecret();
+  readonly #target: LinkTarget;
   readonly #expiresAt: number;
-  readonly #mac: Buffer;
   #used = false;
 
-  /** `expiresAt`: milliseconds, on the clock that `redeem` is told. */
+  /** `expiresAt`: milliseconds, on the clock that `check` and `redeem` are told. */
   constructor(target: LinkTarget, expiresAt: number) {
+    this.#target = target;
     this.#expiresAt = expiresAt;
-    this.#mac = macOf(this.text, target, expiresAt);
+  }
+
+  /** What the text alone says; takes nothing. undefined: it is good, for its target. */
+  check(text: string, now: number): 'wrong' | 'used' | 'expired' | undefined {
+    if (!isSameSecret(text, this.text)) return 'wrong';
+    if (this.#used) return 'used';
+    return now >= this.#expiresAt ? 'expired' : undefined;
   }
 
   /** Takes the ticket when all is right; a wrong try leaves it as it is. `target`: what a session would open now. */
   redeem(text: string, target: LinkTarget, now: number): Redemption {
-    if (!timingSafeEqual(macOf(text, target, this.#expiresAt), this.#mac)) return 'wrong';
-    if (this.#used) return 'used';
-    if (now >= this.#expiresAt) return 'expired';
+    const refused = this.check(text, now);
+    if (refused !== undefined) return refused;
+    const { vm, destination } = this.#target;
+    if (vm !== target.vm || destination !== target.destination) return 'moved';
     this.#used = true;
     return 'accepted';
   }
-}
-
-function macOf(secret: string, { vm, destination }: LinkTarget, expiresAt: number): Buffer {
-  return createHmac('sha256', secret)
-    .update(JSON.stringify([vm, destination, expiresAt]))
-    .digest();
 }

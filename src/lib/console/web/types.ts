@@ -1,16 +1,9 @@
-import type { Duplex } from 'node:stream';
+import type { VmopError } from '../../errors.ts';
+import type { Bridge } from '../bridge/index.ts';
 import type { LaunchPage } from './browser.ts';
 import type { FromPage, PageWords } from './control.ts';
 import type { ListenPlan } from './listen.ts';
 import type { LinkTarget } from './ticket.ts';
-
-/** What carries the page's SPICE connections to the VM. */
-export interface WebBridge {
-  /** The SPICE password that the page gives; worthless elsewhere. */
-  readonly ticket: string;
-  /** Takes over one connection, for one channel. */
-  accept(client: Duplex): void;
-}
 
 export type WebConsoleEvent =
   /** A page has used the link. */
@@ -22,6 +15,8 @@ export type WebConsoleEvent =
   | { type: 'noBrowser'; reason: string }
   /** Somebody asked for what they may not have; `request` is sanitized. */
   | { type: 'refused'; status: number; reason: string; request: string }
+  /** The console may not be opened now; the page was told why. */
+  | { type: 'notAdmitted'; error: VmopError }
   | FromPage;
 
 export type WebConsoleEnd =
@@ -33,13 +28,21 @@ export type WebConsoleEnd =
   | { kind: 'closed' };
 
 export interface WebConsoleOptions {
-  bridge: WebBridge;
+  /**
+   * Makes what carries the SPICE connections of a page, from one load of it to the next: it has a ticket of its own,
+   * and is closed before another is made.
+   */
+  bridge: () => Promise<Bridge>;
   /** For the page's title, and for the command that it names. */
   vm: { namespace: string; name: string };
-  /** What a session opens at this moment: the link is only good for what it was when the server was started. */
-  target: () => LinkTarget;
-  /** Default: loopback, any port. */
-  plan?: ListenPlan;
+  /** What the link is for. */
+  target: LinkTarget;
+  /**
+   * Asked anew each time that a page is about to connect: what it would open now. Rejects with what stands against
+   * that.
+   */
+  admit: () => Promise<LinkTarget>;
+  plan: ListenPlan;
   /** How long the link may be used. */
   linkValidMs: number;
   /** How long a page may be away before the session ends: a reload takes a moment. */
@@ -56,9 +59,11 @@ export interface WebConsole {
   readonly url: string;
   /** Resolves when nothing is open any more; never rejects. */
   readonly ended: Promise<WebConsoleEnd>;
-  /** Shows a sentence on the page while the session goes on. */
-  notify(words: PageWords): void;
-  /** Makes the page open its channels anew, after the connection to the VM was lost. */
+  /** Ends the page's channels until `reopen`; the page says why. */
+  pause(words: PageWords): void;
+  /** Ends the page's channels until its person wants to go on all the same (`again`). */
+  ask(words: PageWords): void;
+  /** Makes the page open its channels anew, with another ticket. */
   reopen(): void;
   /** Ends the session; the page shows why. Any number of times. */
   close(words?: PageWords): Promise<void>;

@@ -13,6 +13,7 @@ import {
 } from '../../../../src/lib/console/session/session-state.ts';
 import { parseViewerLine } from '../../../../src/lib/console/viewer/debug-output.ts';
 import type { DisplayEvent } from '../../../../src/lib/console/session/display-event.ts';
+import { VmopError } from '../../../../src/lib/errors.ts';
 import type { Vm } from '../../../../src/lib/vm/types.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
@@ -42,6 +43,8 @@ const exit = (
   lastLine,
 });
 
+const NOT_ADMITTED = new VmopError('conflict', 'bob is connected');
+
 const PLAIN_EVENTS = {
   linking: { type: 'linking' },
   mainOpened: { type: 'mainOpened' },
@@ -57,6 +60,8 @@ const PLAIN_EVENTS = {
   noDesktop: { type: 'noDesktop', display: ':99' },
   certificateRefused: { type: 'certificateRefused', reason: 'self-signed' },
   linkBroken: { type: 'linkBroken' },
+  waiting: { type: 'waiting' },
+  notAdmitted: { type: 'notAdmitted', error: NOT_ADMITTED },
 } satisfies Record<DisplayEvent['type'], DisplayEvent>;
 
 function inputOf(step: Step[1]): SessionInput {
@@ -98,6 +103,30 @@ type Case = [
 ];
 const CASES: Case[] = [
   ['still going on', [...UP, [60_000, 'tick']], undefined],
+  ['somebody else has it by now', [[200, 'notAdmitted']], { kind: 'notAdmitted', error: NOT_ADMITTED }],
+  [
+    'somebody else has it when the page is loaded anew',
+    [...UP, [9000, 'notAdmitted']],
+    { kind: 'notAdmitted', error: NOT_ADMITTED },
+  ],
+  [
+    'the page waits for its person, and nobody is connected meanwhile',
+    [...UP, [500, MINE], [9000, FREE], [10_000, 'waiting'], [11_000, FREE], [90_000, 'tick']],
+    undefined,
+  ],
+  [
+    'the page waited for its person, and is connected again',
+    [
+      ...UP,
+      [500, MINE],
+      [9000, 'waiting'],
+      [9500, FREE],
+      [60_000, 'mainOpened'],
+      [61_000, MINE],
+      [90_000, 'tick'],
+    ],
+    undefined,
+  ],
   [
     'the window is closed',
     [...UP, [5000, 'windowClosing'], [5500, 'mainDestroyed'], [5501, 'mainClosed'], [5510, exit(0)]],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { opened, openSession, socketTo, testConsole } from './wire.ts';
+import { enter, opened, socketTo, testConsole } from './wire.ts';
 
 const MIB = 1024 * 1024;
 /** More than all buffers between two ends of a connection on one computer take. */
@@ -34,7 +34,7 @@ async function readAll(stream: Duplex, length: number): Promise<void> {
 
 test('a VM that reads nothing makes the page wait, and nothing grows in between', async (t) => {
   const console = await testConsole(t);
-  const socket = await opened(socketTo(console, (await openSession(console)).spice));
+  const socket = await opened(socketTo(console, (await enter(console)).spice));
   const [stream] = console.streams;
   assert.ok(stream);
   for (let sent = 0; sent < MUCH; sent += PIECE.length) socket.send(PIECE);
@@ -47,7 +47,7 @@ test('a VM that reads nothing makes the page wait, and nothing grows in between'
 
 test('a page that reads nothing makes the VM wait, and nothing grows in between', async (t) => {
   const console = await testConsole(t);
-  const socket = await opened(socketTo(console, (await openSession(console)).spice));
+  const socket = await opened(socketTo(console, (await enter(console)).spice));
   const [stream] = console.streams;
   assert.ok(stream);
   socket.pause();
@@ -82,13 +82,15 @@ test('a page that reads nothing makes the VM wait, and nothing grows in between'
 
 test('a page that goes away while the VM reads nothing leaves nothing', async (t) => {
   const console = await testConsole(t, { awayMs: 200 });
-  const socket = await opened(socketTo(console, (await openSession(console)).spice));
+  const { page, spice } = await enter(console);
+  const socket = await opened(socketTo(console, spice));
   const [stream] = console.streams;
   assert.ok(stream);
   const closed = once(stream, 'close');
   for (let sent = 0; sent < 4 * MIB; sent += PIECE.length) socket.send(PIECE);
   await settled(() => stream.readableLength);
   socket.terminate();
+  page.terminate();
   stream.write(PIECE);
   await closed;
 });

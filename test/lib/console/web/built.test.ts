@@ -8,6 +8,7 @@ import { rolldown } from 'rolldown';
 import { licencesOf } from '../../../../scripts/build/licences.ts';
 import { copyWebPage } from '../../../../scripts/build/web-page.ts';
 import type { startWebConsole } from '../../../../src/lib/console/web/index.ts';
+import { checkListen } from '../../../../src/lib/console/web/listen.ts';
 import { LIMIT_MS, TARGET } from './wire.ts';
 
 const root = path.join(import.meta.dirname, '../../../..');
@@ -37,9 +38,11 @@ test('built and far from node_modules it gives the same page', async (t) => {
   const start: unknown = Reflect.get(loaded, 'startWebConsole');
   assert.ok(isStart(start));
   const options = {
-    bridge: { ticket: '', accept: () => {} },
+    bridge: async () => await Promise.reject(new Error('nobody asks for it')),
     vm: { namespace: 'default', name: 'desktop-1' },
-    target: () => TARGET,
+    target: TARGET,
+    admit: async () => await Promise.resolve(TARGET),
+    plan: checkListen(),
     linkValidMs: LIMIT_MS,
     signal: new AbortController().signal,
   };

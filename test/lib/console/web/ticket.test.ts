@@ -41,7 +41,8 @@ test('a ticket opens nothing else', () => {
     { destination: '10.0.0.8:5900' },
   ]) {
     const ticket = new LinkTicket(TARGET, 1000);
-    assert.equal(ticket.redeem(ticket.text, { ...TARGET, ...other }, 0), 'wrong');
+    assert.equal(ticket.redeem(ticket.text, { ...TARGET, ...other }, 0), 'moved');
+    assert.equal(ticket.check(ticket.text, 0), undefined, 'it was not taken');
   }
 });
 

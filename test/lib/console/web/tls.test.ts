@@ -66,12 +66,17 @@ test('others reach it by its name, encrypted, and by no other name', async (t) =
   assert.equal((await ask(console, plain, JSON.stringify({ ticket }))).status, 403);
   const { status, body } = await ask(console, post, JSON.stringify({ ticket }));
   assert.equal(status, 200);
-  const spice = asString(asObject(parseJson(body))['spice']) ?? '';
+  const [spice = '', control = ''] = ['spice', 'control'].map((name) =>
+    asString(asObject(parseJson(body))[name]),
+  );
   const options = { ca, servername: NAME, origin, headers: { host }, perMessageDeflate: false };
+  const page = new WebSocket(`wss://127.0.0.1:${port}${control}`, 'vmop.console', options);
+  await once(page, 'message');
   const socket = new WebSocket(`wss://127.0.0.1:${port}${spice}`, 'binary', options);
   await once(socket, 'open');
   assert.equal(console.streams.length, 1);
   socket.terminate();
+  page.terminate();
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`), 'nothing is answered in the clear');
 });
 

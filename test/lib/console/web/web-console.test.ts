@@ -2,11 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { asObject, parseJson } from '../../../../src/lib/cluster/parse.ts';
 import { startWebConsole } from '../../../../src/lib/console/web/index.ts';
 import { checkListen } from '../../../../src/lib/console/web/listen.ts';
+import { VmopError } from '../../../../src/lib/errors.ts';
 import {
   ask,
+  enter,
   LIMIT_MS,
+  load,
   message,
   opened,
   openSession,
@@ -132,7 +136,7 @@ for (const [what, status, request] of NO_SESSION) {
     const console = await testConsole(t);
     const answer = await redeem(console, request(console.host, console.ticket));
     assert.equal(answer.status, status);
-    assert.doesNotMatch(answer.body, /of the bridge/);
+    assert.doesNotMatch(answer.body, /spice|control/);
     const refused = console.events.filter(({ type }) => type === 'refused');
     assert.equal(refused.length, 1);
     assert.ok(!json(console.events).includes(console.ticket), 'the ticket is not told');
@@ -142,17 +146,104 @@ for (const [what, status, request] of NO_SESSION) {
 
 test('the link is good once', async (t) => {
   const console = await testConsole(t);
-  assert.equal((await openSession(console)).password, 'of the bridge');
+  await openSession(console);
   const again = await redeem(console);
-  assert.deepEqual([again.status, again.body], [403, json({ reason: 'used' })]);
+  assert.deepEqual([again.status, again.body], [403, json({ reason: 'used', open: false })]);
 });
 
-test('the link is good for the destination that it was made for', async (t) => {
-  let destination = TARGET.destination;
-  const console = await testConsole(t, { target: () => ({ ...TARGET, destination }) });
-  destination = '10.0.0.8:5900';
-  const answer = await redeem(console);
-  assert.deepEqual([answer.status, answer.body], [403, json({ reason: 'wrong' })]);
+for (const [what, now, message] of [
+  ['has moved', { ...TARGET, destination: '10.0.0.8:5900' }, /elsewhere/],
+  ['is another machine', { ...TARGET, vm: 'default/desktop-1 anew' }, /another machine/],
+] as const) {
+  test(`the link is good for what it was made for: the VM ${what}`, async (t) => {
+    const console = await testConsole(t, { admit: async () => await Promise.resolve(now) });
+    const { status, body } = await redeem(console);
+    const { reason, text, hint } = asObject(parseJson(body));
+    assert.deepEqual(
+      [status, reason, hint],
+      [403, 'notAdmitted', 'vmop console desktop-1 --web gives another'],
+    );
+    assert.match(String(text), message);
+    const [event] = console.events;
+    assert.ok(event?.type === 'notAdmitted' && event.error.code === 'state');
+    assert.equal(console.bridges.made, 0);
+  });
+}
+
+const BOB = new VmopError('conflict', 'bob is connected to desktop-1', { hint: 'ask bob to leave' });
+
+test('who is connected by the time the link is used is not thrown out, and the page says who', async (t) => {
+  const console = await testConsole(t, { admit: async () => await Promise.reject(BOB) });
+  const { status, body } = await redeem(console);
+  assert.equal(status, 403);
+  assert.deepEqual(parseJson(body), { reason: 'notAdmitted', text: BOB.message, hint: BOB.hint });
+  assert.deepEqual(console.events, [{ type: 'notAdmitted', error: BOB }]);
+  assert.equal(console.bridges.made, 0, 'no channel could be opened');
+});
+
+test('it is asked anew when the page is loaded anew', async (t) => {
+  let refused = false;
+  const console = await testConsole(t, {
+    admit: async () => await (refused ? Promise.reject(BOB) : Promise.resolve(TARGET)),
+  });
+  const { page, control } = await enter(console);
+  page.terminate();
+  refused = true;
+  const told = console.heard('notAdmitted');
+  await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+  assert.deepEqual(await told, { type: 'notAdmitted', error: BOB });
+  assert.deepEqual(console.bridges, { made: 1, closed: 1 });
+});
+
+test('who does not have the link makes nobody ask the cluster', async (t) => {
+  let asked = 0;
+  const console = await testConsole(t, {
+    admit: async () => {
+      asked += 1;
+      return await Promise.resolve(TARGET);
+    },
+  });
+  await redeem(console, { body: json({ ticket: 'x' }) });
+  assert.equal(asked, 0);
+  await openSession(console);
+  await redeem(console);
+  assert.equal(asked, 1);
+});
+
+test('each load of the page has a bridge of its own, after the one before is closed', async (t) => {
+  const console = await testConsole(t);
+  const first = await enter(console);
+  const channel = await opened(socketTo(console, first.spice));
+  const cut = once(channel, 'close');
+  first.page.terminate();
+  const second = await load(console, first);
+  await cut;
+  assert.notEqual(second.password, first.password);
+  assert.deepEqual(console.bridges, { made: 2, closed: 1 });
+  const again = message(second.page);
+  console.web.reopen();
+  const { password } = asObject(await again);
+  assert.notEqual(password, second.password);
+  assert.deepEqual(console.bridges, { made: 3, closed: 2 });
+  await console.web.close();
+  assert.deepEqual(console.bridges, { made: 3, closed: 3 });
+});
+
+test('there are no channels before the page is there, nor while vmop has paused them', async (t) => {
+  const console = await testConsole(t);
+  const session = await openSession(console);
+  assert.equal(await refusedWith(socketTo(console, session.spice)), 503);
+  const { page } = await load(console, session);
+  const paused = message(page);
+  console.web.pause({ text: 'a moment' });
+  assert.deepEqual(await paused, { type: 'paused', text: 'a moment' });
+  page.terminate();
+  const reloaded = socketTo(console, session.control, { protocol: 'vmop.console' });
+  assert.deepEqual(await message(reloaded), { type: 'paused', text: 'a moment' });
+  assert.equal(await refusedWith(socketTo(console, session.spice)), 503);
+  const open = message(reloaded);
+  console.web.reopen();
+  assert.equal(asObject(await open)['type'], 'open');
 });
 
 test('the link ends, and with it the server', async (t) => {
@@ -165,7 +256,7 @@ test('WebSockets are refused', async (t) => {
   const console = await testConsole(t);
   const early = socketTo(console, '/spice/');
   assert.equal(await refusedWith(early), 403, 'before there is a session');
-  const { spice, control } = await openSession(console);
+  const { spice, control } = await enter(console);
   const evil = `evil.example:${console.port}`;
   const refused: [string, number, Parameters<typeof socketTo>[1], Parameters<typeof socketTo>[2]][] = [
     ['a wrong session', 403, `${spice.slice(0, -2)}AA`, {}],
@@ -191,7 +282,7 @@ test('WebSockets are refused', async (t) => {
 
 test('a session has many channels, and binary messages arrive as bytes in order', async (t) => {
   const console = await testConsole(t);
-  const { spice } = await openSession(console);
+  const { spice } = await enter(console);
   for (let channel = 0; channel < 4; channel++) {
     const socket = await opened(socketTo(console, spice));
     assert.equal(socket.protocol, 'binary');
@@ -219,14 +310,14 @@ test('a session has many channels, and binary messages arrive as bytes in order'
 
 test('more channels than any client has are refused', async (t) => {
   const console = await testConsole(t);
-  const { spice } = await openSession(console);
+  const { spice } = await enter(console);
   for (let channel = 0; channel < 32; channel++) await opened(socketTo(console, spice));
   assert.equal(await refusedWith(socketTo(console, spice)), 503);
 });
 
 test('the VM’s side hangs up, and the page hears of it', async (t) => {
   const console = await testConsole(t);
-  const { spice } = await openSession(console);
+  const { spice } = await enter(console);
   const orderly = await opened(socketTo(console, spice));
   const closed = once(orderly, 'close');
   console.streams[0]?.end('last words');
@@ -239,28 +330,28 @@ test('the VM’s side hangs up, and the page hears of it', async (t) => {
 
 test('page and vmop tell each other', async (t) => {
   const console = await testConsole(t);
-  const { control } = await openSession(console);
   const present = console.heard('page');
-  const page = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+  const { page, attempt } = await enter(console);
   assert.deepEqual(await present, { type: 'page', present: true });
 
   const lost = console.heard('lost');
   for (const text of ['no JSON', '[]', json({ type: 'ended', text: 'x' }), json({ type: 'nothing' })]) {
     page.send(text);
   }
-  page.send(json({ type: 'lost', text: `\u001b[2J${'x'.repeat(1000)}` }));
+  page.send(json({ type: 'lost', text: 'of the one before', attempt: attempt - 1 }));
+  page.send(json({ type: 'lost', text: `\u001b[2J${'x'.repeat(1000)}`, attempt }));
   const event = await lost;
   assert.ok(event.type === 'lost');
   assert.match(event.text, /^\\x1b\[2Jx+…$/, 'sanitized and short');
   const known = console.events.map(({ type }) => type);
   assert.deepEqual(known, ['opened', 'page', 'lost']);
 
-  const notice = message(page);
-  console.web.notify({ text: 'a moment' });
-  assert.deepEqual(await notice, { type: 'notice', text: 'a moment' });
-  const reopen = message(page);
-  console.web.reopen();
-  assert.deepEqual(await reopen, { type: 'reopen' });
+  const asked = message(page);
+  console.web.ask({ text: 'is it wanted?' });
+  assert.deepEqual(await asked, { type: 'asked', text: 'is it wanted?' });
+  const again = console.heard('again');
+  page.send(json({ type: 'again' }));
+  await again;
 
   const last = message(page);
   const closed = once(page, 'close');
@@ -283,7 +374,7 @@ test('a page that reloads keeps its session, one that stays away ends it', async
   const console = await testConsole(t, { awayMs: 500 });
   const { control, spice } = await openSession(console);
   for (let visit = 0; visit < 3; visit++) {
-    const page = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+    const { page } = await load(console, { control, spice });
     await opened(socketTo(console, spice));
     const away = console.heard('page');
     page.terminate();
@@ -296,22 +387,30 @@ test('a page that reloads keeps its session, one that stays away ends it', async
 
 test('a second window takes over from the first, which says so', async (t) => {
   const console = await testConsole(t, { awayMs: 500 });
-  const { control } = await openSession(console);
-  const first = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+  const { page: first, ...session } = await enter(console);
   const told = message(first);
   const closed = once(first, 'close');
-  const second = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
-  assert.deepEqual(await told, { type: 'ended', text: 'The console was opened in another window.' });
+  const { page: second } = await load(console, session);
+  assert.deepEqual(await told, { type: 'elsewhere' });
   await closed;
   const notice = message(second);
-  console.web.notify({ text: 'still here' });
-  assert.deepEqual(await notice, { type: 'notice', text: 'still here' });
+  console.web.pause({ text: 'still here' });
+  assert.deepEqual(await notice, { type: 'paused', text: 'still here' });
+});
+
+test('who comes with a link that was used is told whether its console is open', async (t) => {
+  const console = await testConsole(t);
+  const { page } = await enter(console);
+  assert.deepEqual(parseJson((await redeem(console)).body), { reason: 'used', open: true });
+  const away = console.heard('page');
+  page.terminate();
+  await away;
+  assert.deepEqual(parseJson((await redeem(console)).body), { reason: 'used', open: false });
 });
 
 test('an interruption ends everything', async (t) => {
   const console = await testConsole(t);
-  const { control, spice } = await openSession(console);
-  const page = await opened(socketTo(console, control, { protocol: 'vmop.console' }));
+  const { page, spice } = await enter(console);
   const channel = await opened(socketTo(console, spice));
   const last = message(page);
   const gone = Promise.all([once(page, 'close'), once(channel, 'close')]);
@@ -376,9 +475,11 @@ test('a connection that says nothing, or says it slowly, is dropped after ten se
 
 test('interrupted before it began, and an address that is taken', async (t) => {
   const options = {
-    bridge: { ticket: '', accept: () => {} },
+    bridge: async () => await Promise.reject(new Error('nobody asks for it')),
     vm: { namespace: 'default', name: 'desktop-1' },
-    target: () => TARGET,
+    target: TARGET,
+    admit: async () => await Promise.resolve(TARGET),
+    plan: checkListen(),
     linkValidMs: LIMIT_MS,
   };
   await assert.rejects(

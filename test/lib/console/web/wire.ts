@@ -4,13 +4,14 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { WebSocket } from 'ws';
-import { asObject, asString, parseJson } from '../../../../src/lib/cluster/parse.ts';
+import { asNumber, asObject, asString, parseJson } from '../../../../src/lib/cluster/parse.ts';
 import {
   startWebConsole,
   type WebConsole,
   type WebConsoleEvent,
   type WebConsoleOptions,
 } from '../../../../src/lib/console/web/index.ts';
+import { checkListen } from '../../../../src/lib/console/web/listen.ts';
 
 export const LIMIT_MS = 30_000;
 export const TARGET = { vm: 'default/desktop-1', destination: '10.0.0.7:5900' };
@@ -33,8 +34,10 @@ export function doorOf(link: string): PageDoor {
 export interface TestConsole extends PageDoor {
   web: WebConsole;
   events: WebConsoleEvent[];
-  /** What the bridge was given. */
+  /** What the bridges were given. */
   streams: Duplex[];
+  /** How many bridges were made, and closed. */
+  bridges: { made: number; closed: number };
   /** The next event of this type. */
   heard(type: WebConsoleEvent['type']): Promise<WebConsoleEvent>;
   abort(): void;
@@ -46,12 +49,25 @@ export async function testConsole(
 ): Promise<TestConsole> {
   const events: WebConsoleEvent[] = [];
   const streams: Duplex[] = [];
+  const bridges = { made: 0, closed: 0 };
   const waiting = new Set<(event: WebConsoleEvent) => void>();
   const controller = new AbortController();
   const web = await startWebConsole({
-    bridge: { ticket: 'of the bridge', accept: (client) => void streams.push(client) },
+    bridge: async () => {
+      bridges.made += 1;
+      return await Promise.resolve({
+        ticket: `of bridge ${bridges.made}`,
+        accept: (client) => void streams.push(client),
+        close: async () => {
+          bridges.closed += 1;
+          return await Promise.resolve();
+        },
+      });
+    },
     vm: { namespace: 'default', name: 'desktop-1' },
-    target: () => TARGET,
+    target: TARGET,
+    admit: async () => await Promise.resolve(TARGET),
+    plan: checkListen(),
     linkValidMs: LIMIT_MS,
     signal: controller.signal,
     ...options,
@@ -67,6 +83,7 @@ export async function testConsole(
     web,
     events,
     streams,
+    bridges,
     heard: async (type) =>
       await new Promise((resolve) => {
         const listener = (event: WebConsoleEvent): void => {
@@ -144,7 +161,6 @@ export async function ask({ host, port }: PageDoor, wanted: Ask = {}): Promise<R
 export interface TestSession {
   spice: string;
   control: string;
-  password: string;
 }
 
 export async function redeem(console: PageDoor, more: Ask = {}): Promise<RawAnswer> {
@@ -159,12 +175,29 @@ export async function redeem(console: PageDoor, more: Ask = {}): Promise<RawAnsw
 export async function openSession(console: PageDoor): Promise<TestSession> {
   const answer = await redeem(console);
   assert.equal(answer.status, 200, answer.body);
-  const { spice, control, password } = asObject(parseJson(answer.body));
-  return {
-    spice: asString(spice) ?? '',
-    control: asString(control) ?? '',
-    password: asString(password) ?? '',
-  };
+  const { spice, control } = asObject(parseJson(answer.body));
+  return { spice: asString(spice) ?? '', control: asString(control) ?? '' };
+}
+
+/** A page that is there, and may open its channels. */
+export interface TestPage extends TestSession {
+  page: WebSocket;
+  /** What its bridge takes. */
+  password: string;
+  attempt: number;
+}
+
+/** As a page that is loaded, at first or anew. */
+export async function load(console: PageDoor, session: TestSession): Promise<TestPage> {
+  const page = socketTo(console, session.control, { protocol: 'vmop.console' });
+  const { type, password, attempt } = asObject(await message(page));
+  assert.equal(type, 'open');
+  return { ...session, page, password: asString(password) ?? '', attempt: asNumber(attempt) ?? 0 };
+}
+
+/** As a page that opens the link. */
+export async function enter(console: PageDoor): Promise<TestPage> {
+  return await load(console, await openSession(console));
 }
 
 /** A WebSocket as the page opens it, but for what a test says. */

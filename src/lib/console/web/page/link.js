@@ -7,11 +7,15 @@
  * @typedef {object} Session
  * @property {string} spice The path of SPICE connections.
  * @property {string} control The path of our own connection.
- * @property {string} password What SPICE asks for: worthless elsewhere.
  * @property {{ namespace: string, name: string }} vm
  */
 
-/** @typedef {'used' | 'expired' | 'wrong' | 'unreachable'} Refusal */
+/**
+ * Why there is no session. `open`: its console is shown on another page.
+ * @typedef {{ reason: 'used', open: boolean }
+ *   | { reason: 'expired' | 'wrong' | 'unreachable' }
+ *   | { reason: 'notAdmitted', text: string, hint: string }} Refusal
+ */
 
 /**
  * @typedef {object} ControlHandlers
@@ -31,13 +35,12 @@ const string = (value) => (typeof value === 'string' ? value : '');
 
 /** @param {unknown} value @returns {Session | undefined} */
 export function parseSession(value) {
-  const { spice, control, password, vm } = record(value);
+  const { spice, control, vm } = record(value);
   const { namespace, name } = record(vm);
   if (string(spice) === '' || string(control) === '') return undefined;
   return {
     spice: string(spice),
     control: string(control),
-    password: string(password),
     vm: { namespace: string(namespace), name: string(name) },
   };
 }
@@ -64,7 +67,7 @@ export async function openSession() {
   // Out of the address, of the history, and of what somebody may copy.
   history.replaceState(null, '', '/');
   const stored = storedSession();
-  if (ticket === undefined) return stored ?? 'wrong';
+  if (ticket === undefined) return stored ?? { reason: 'wrong' };
   try {
     const response = await fetch('/session', {
       method: 'POST',
@@ -78,12 +81,19 @@ export async function openSession() {
       sessionStorage.setItem(STORED, JSON.stringify(session));
       return session;
     }
-    const { reason } = record(answer);
-    if (reason === 'used' && stored !== undefined) return stored;
-    return reason === 'used' || reason === 'expired' ? reason : 'wrong';
+    const refusal = parseRefusal(answer);
+    return refusal.reason === 'used' && stored !== undefined ? stored : refusal;
   } catch {
-    return 'unreachable';
+    return { reason: 'unreachable' };
   }
+}
+
+/** @param {unknown} answer @returns {Refusal} */
+function parseRefusal(answer) {
+  const { reason, open, text, hint } = record(answer);
+  if (reason === 'used') return { reason, open: open === true };
+  if (reason === 'notAdmitted') return { reason, text: string(text), hint: string(hint) };
+  return { reason: reason === 'expired' ? reason : 'wrong' };
 }
 
 /** @param {string} path */

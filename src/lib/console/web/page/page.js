@@ -30,13 +30,38 @@ const HEADLINES = {
   ended: 'The session has ended',
 };
 
-/** @type {Record<import('./link.js').Refusal, string>} */
-const REFUSALS = {
-  used: 'This link was used already: it opens one console only.',
-  expired: 'This link was valid for a short time only, which is over.',
-  wrong: 'This address belongs to no console that is open.',
-  unreachable: 'vmop does not answer: it has probably ended.',
+const ELSEWHERE = {
+  headline: 'Open in another window',
+  hint: 'Go on there, or close it there and run “vmop console VM --web” again.',
 };
+
+/**
+ * What a person is told who gets no session.
+ * @param {import('./link.js').Refusal} refusal
+ * @returns {{ headline: string, text: string, hint?: string }}
+ */
+function wordsOf(refusal) {
+  switch (refusal.reason) {
+    case 'used':
+      return refusal.open
+        ? {
+            ...ELSEWHERE,
+            text: 'This link was used already, and its console is open in another window or browser.',
+          }
+        : { headline: 'The link was used', text: 'This link was used already: it opens one console only.' };
+    case 'expired':
+      return {
+        headline: 'The link has run out',
+        text: 'This link was valid for a short time only, which is over.',
+      };
+    case 'unreachable':
+      return { headline: 'vmop does not answer', text: 'vmop does not answer: it has probably ended.' };
+    case 'notAdmitted':
+      return { headline: 'The console is not opened', text: refusal.text, hint: refusal.hint };
+    default:
+      return { headline: 'No console is here', text: 'This address belongs to no console that is open.' };
+  }
+}
 
 /** The desktop, and the client that draws it. */
 class Console {
@@ -45,6 +70,8 @@ class Console {
   /** @type {SpiceMainConn | undefined} */
   #client;
   #poll = 0;
+  /** Which of the connections that vmop asked for. */
+  #attempt = 0;
   #again = 'Run “vmop console VM --web” again.';
   /** @type {(message: object) => void} */
   #tell = () => {};
@@ -56,27 +83,29 @@ class Console {
   async start() {
     this.#wireButtons();
     const session = await openSession();
-    if (typeof session === 'string') return this.#end(REFUSALS[session]);
+    if ('reason' in session) {
+      const { text, hint, headline } = wordsOf(session);
+      return this.#end(text, hint, headline);
+    }
     const { namespace, name } = session.vm;
     this.#again = `Run “vmop console ${name} -n ${namespace} --web” again.`;
     element('name').textContent = name;
     element('stage').ariaLabel = `Desktop of ${name}`;
     document.title = `${name} · vmop console`;
     this.#tell = openControl(session, {
-      message: (message) => this.#told(message, session),
+      message: (message) => this.#told(message, session.spice),
       close: () => this.#end('vmop has ended, or cannot be reached any more.'),
     });
     window.addEventListener('error', ({ message }) => this.#tell({ type: 'problem', text: message }));
-    this.#connect(session);
   }
 
-  /** @param {import('./link.js').Session} session */
-  #connect(session) {
+  /** @param {string} spice The path of SPICE connections. @param {string} password What they give: worthless elsewhere. */
+  #connect(spice, password) {
     this.#disconnect();
     this.#show('connecting', 'Waiting for the desktop …');
     this.#client = new SpiceMainConn({
-      uri: socketUrl(session.spice),
-      password: session.password,
+      uri: socketUrl(spice),
+      password,
       screen_id: 'screen',
       // The client would fit the canvas with styles that it does not take into account for the mouse.
       scale_view: false,
@@ -124,39 +153,45 @@ class Console {
     const text = error instanceof Error ? error.message : String(error);
     this.#disconnect();
     this.#show('lost', 'vmop is finding out why …');
-    this.#tell({ type: 'lost', text });
+    this.#tell({ type: 'lost', text, attempt: this.#attempt });
   }
 
-  /** @param {string} text @param {string} [hint] */
-  #end(text, hint = this.#again) {
+  /** @param {string} text @param {string} [hint] @param {string} [headline] */
+  #end(text, hint = this.#again, headline) {
     if (this.#state === 'ended') return;
     this.#disconnect();
     forgetSession();
-    this.#show('ended', text, hint);
+    this.#show('ended', text, hint, headline);
   }
 
-  /**
-   * @param {Record<string, unknown>} message
-   * @param {import('./link.js').Session} session
-   */
-  #told({ type, text, hint }, session) {
+  /** @param {Record<string, unknown>} message @param {string} spice */
+  #told({ type, text, hint, password, attempt }, spice) {
     const words = typeof text === 'string' ? text : '';
     const advice = typeof hint === 'string' ? hint : undefined;
-    if (type === 'notice')
-      element('notice').textContent = advice === undefined ? words : `${words} ${advice}`;
-    if (type === 'reopen') this.#connect(session);
-    if (type === 'ended') this.#end(words, advice);
+    if (type === 'open' && typeof password === 'string') {
+      this.#attempt = Number(attempt);
+      this.#connect(spice, password);
+    } else if (type === 'paused' || type === 'asked') {
+      this.#disconnect();
+      this.#show('lost', words, advice, type === 'paused' ? 'Opening it again' : 'Not connected');
+      button('again').hidden = type === 'paused';
+    } else if (type === 'elsewhere') {
+      this.#end('This console was opened in another window.', ELSEWHERE.hint, ELSEWHERE.headline);
+    } else if (type === 'ended') {
+      this.#end(words, advice);
+    }
   }
 
-  /** @param {State} state @param {string} text @param {string} [hint] */
-  #show(state, text, hint) {
+  /** @param {State} state @param {string} text @param {string} [hint] @param {string} [headline] */
+  #show(state, text, hint, headline = HEADLINES[state]) {
     this.#state = state;
+    button('again').hidden = true;
     document.documentElement.dataset['state'] = state;
     element('state').textContent = state;
     if (state !== 'connected') element('notice').textContent = '';
     element('panel').hidden = false;
     element('panel').role = state === 'ended' ? 'alert' : 'status';
-    element('headline').textContent = HEADLINES[state];
+    element('headline').textContent = headline;
     element('text').textContent = text;
     element('hint').textContent = hint ?? '';
     element('hint').hidden = hint === undefined;
@@ -189,6 +224,7 @@ class Console {
     window.addEventListener('beforeunload', (event) => {
       if (this.#state === 'connected' && this.#screen.hasKeyboard) event.preventDefault();
     });
+    button('again').addEventListener('click', () => this.#tell({ type: 'again' }));
     button('full').addEventListener('click', () => void this.#fullScreen());
     button('clipboard').addEventListener('click', () => void this.#shareClipboard());
   }
