@@ -42,7 +42,9 @@ export async function main(argv: string[], runtime: Runtime, root: string): Prom
     // What a signal cuts short fails in many ways; the signal is the reason.
     const error = asVmopError(runtime.signal.aborted ? runtime.signal.reason : thrown);
     const debug = Boolean(runtime.env['VMOP_DEBUG']);
-    const json = vmop.format === undefined ? asksForJson(argv) : vmop.format.kind === 'json';
+    const { format } = vmop;
+    const lines = format?.kind === 'json' && format.lines === true;
+    const json = lines ? 'lines' : format === undefined ? asksForJson(argv) : format.kind === 'json';
     const { stdout, stderr } = reportError(error, { json, debug });
     if (stdout !== '') runtime.stdout.write(stdout);
     runtime.stderr.write(sanitizeLines(stderr));

@@ -106,7 +106,9 @@ export default class Console extends VmopCommand {
       helpGroup: WEB,
     }),
     listen: Flags.string({
-      summary: 'serve the page at this address instead of loopback; needs the four flags below',
+      summary:
+        'serve the page at this address instead of 127.0.0.1; one that others reach needs a certificate, its key and ' +
+        '--listen-for-others',
       dependsOn: ['web'],
       helpGroup: WEB,
     }),
@@ -117,7 +119,7 @@ export default class Console extends VmopCommand {
     }),
     'listen-key': Flags.string({ summary: 'PEM file of its key', dependsOn: ['listen'], helpGroup: WEB }),
     'listen-name': Flags.string({
-      summary: 'name under which others reach this computer',
+      summary: 'name under which others reach this computer; needed where the address is 0.0.0.0 or ::',
       dependsOn: ['listen'],
       helpGroup: WEB,
     }),
@@ -130,7 +132,7 @@ export default class Console extends VmopCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Console);
-    const context = await this.begin(flags);
+    const context = await this.begin(flags, { lines: flags.web });
     if (flags.check) await checkConsoles(context, args.vm ?? [], flags);
     else await runConsole(context, args.vm ?? [], flags);
   }

@@ -14,12 +14,13 @@ export abstract class VmopCommand extends Command {
 
   #context: Context | undefined;
 
-  /** Makes the context of a command whose flags are parsed. */
-  protected async begin(flags: GlobalFlags): Promise<Context> {
+  /** Makes the context of a command whose flags are parsed. `lines`: it prints several JSON documents. */
+  protected async begin(flags: GlobalFlags, { lines = false } = {}): Promise<Context> {
     const run = runOf(this.config.plugins.get(this.config.name));
     if (run === undefined) throw new TypeError('this command belongs to no run of vmop');
     const { runtime } = run;
-    const format: OutputFormat = flags.json ? { kind: 'json' } : parseOutputFormat(flags.output);
+    const asked: OutputFormat = flags.json ? { kind: 'json' } : parseOutputFormat(flags.output);
+    const format = asked.kind === 'json' && lines ? { ...asked, lines } : asked;
     run.format = format;
     const terminal = await createTerminal(runtime, {
       color: flags['no-color'] ? 'never' : 'auto',

@@ -1,5 +1,5 @@
 import { messageOf, VmopError, type ErrorCode } from '../errors.ts';
-import { renderJson } from '../output/json.ts';
+import { renderJson, renderJsonLine } from '../output/json.ts';
 
 /** Everything was told already; only the exit code is left to say. */
 export class AlreadyTold extends VmopError {
@@ -60,13 +60,16 @@ export interface ErrorReport {
   code: ErrorCode;
 }
 
-/** What is printed about an error. With `json` it is an object on stdout. */
+/** What is printed about an error. With `json` it is an object on stdout, with `lines` on one line. */
 export function reportError(
   error: VmopError,
-  { json, debug }: { json: boolean; debug: boolean },
+  { json, debug }: { json: boolean | 'lines'; debug: boolean },
 ): ErrorReport {
   const stack = debug ? `${stackOf(error)}\n` : '';
-  if (json) return { stdout: renderJson({ error }), stderr: stack, code: error.code };
+  if (json) {
+    const render = json === 'lines' ? renderJsonLine : renderJson;
+    return { stdout: render({ error }), stderr: stack, code: error.code };
+  }
   const hint = error.hint === undefined ? '' : `  ${error.hint}\n`;
   return { stdout: '', stderr: `error: ${error.message}\n${hint}${stack}`, code: error.code };
 }

@@ -5,7 +5,9 @@ import { parseJsonPathTemplate, type TemplateNode } from './jsonpath-parser.ts';
 
 /** What `-o` asks for. */
 export type OutputFormat =
-  | { kind: 'table' | 'wide' | 'json' | 'yaml' | 'name' }
+  | { kind: 'table' | 'wide' | 'yaml' | 'name' }
+  /** `lines`: each document on a line of its own, for commands that print several. */
+  | { kind: 'json'; lines?: boolean }
   | { kind: 'jsonpath'; template: TemplateNode[] }
   | { kind: 'custom-columns'; columns: CustomColumn[] };
 

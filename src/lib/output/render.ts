@@ -2,7 +2,7 @@ import { sanitize, sanitizeLines, type Paint } from '../text.ts';
 import { customTableColumns } from './custom-columns.ts';
 import type { OutputFormat } from './format.ts';
 import { fillJsonPathTemplate } from './jsonpath.ts';
-import { renderJson } from './json.ts';
+import { renderJson, renderJsonLine } from './json.ts';
 import { toPlain } from './plain.ts';
 import { renderTable, type Column } from './table.ts';
 import { renderYaml } from './yaml.ts';
@@ -57,7 +57,7 @@ export async function render<Row>(
         ? rows.map((row) => view.text(row)).join('')
         : renderTable(viewColumns(format, view), rows, table);
     case 'json':
-      return renderJson(data);
+      return format.lines ? renderJsonLine(data) : renderJson(data);
     case 'yaml':
       return renderYaml(data);
     case 'name':

@@ -88,6 +88,20 @@ describe('--web', { concurrency: true }, () => {
     assert.equal((await vm.secret()).expiry, 'now');
   });
 
+  test('with --json: the link on one line, and an error on another', async (t) => {
+    const vm = await stage.vm(t, { name: 'lines' });
+    const console = stage.start([vm.name, '--web', '--no-browser', '--json']);
+    await console.shows('#t=');
+    await vm.takenBy('bob', '10.0.0.9');
+    const { url } = asObject(parseJson(console.runtime.stdoutText()));
+    assert.equal((await redeem(doorOf(String(url)))).status, 403);
+    const { stdout } = await console.ended;
+    const [link, error, ...more] = stdout.split('\n').map((line) => asObject(parseJson(line)));
+    assert.equal(link?.['url'], url);
+    assert.equal(asObject(error?.['error'])['code'], 'conflict');
+    assert.deepEqual(more, [{}], 'nothing but a line end');
+  });
+
   test('the link is used twice', async (t) => {
     const vm = await stage.vm(t, { name: 'twice' });
     const { console, door } = await open(vm);

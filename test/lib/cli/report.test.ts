@@ -89,6 +89,8 @@ describe('what is printed', () => {
     assert.doesNotMatch(reportError(wrapped, plain).stderr, /at /);
     const { stderr } = reportError(wrapped, { json: false, debug: true });
     assert.match(stderr, /caused by Error: between[^]*caused by Error: the cause/);
+    const line = reportError(wrapped, { json: 'lines', debug: false }).stdout;
+    assert.match(line, /^\{.*\}\n$/);
     const script = reportError(wrapped, { json: true, debug: true });
     assert.match(script.stderr, /the cause/);
     assert.doesNotMatch(script.stdout, /the cause/);

@@ -2,7 +2,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { VmopError } from '../../errors.ts';
 import { checkedHost, hostInUrl, quoted } from '../reach/address.ts';
 
-/** What flags say about where the browser console listens. Absent: nothing was said. */
+/** What flags say about where the browser console listens. Absent: nothing was said; without an address nothing is. */
 export interface ListenRequest {
   /** `--listen`: `ADDRESS`, `ADDRESS:PORT` or `[IPV6]:PORT`. */
   address?: string | undefined;
@@ -33,16 +33,7 @@ const LOOPBACK = '127.0.0.1';
  * explicit flag. Errors: `usage`.
  */
 export function checkListen({ address, certFile, keyFile, name, forOthers }: ListenRequest = {}): ListenPlan {
-  if (address === undefined) {
-    const stray = Object.entries({
-      '--listen-cert': certFile,
-      '--listen-key': keyFile,
-      '--listen-name': name,
-      '--listen-for-others': forOthers === true ? '' : undefined,
-    }).find(([, value]) => value !== undefined);
-    if (stray) throw new VmopError('usage', `${stray[0]} means something only with --listen`);
-    return { host: LOOPBACK, port: 0, name: LOOPBACK };
-  }
+  if (address === undefined) return { host: LOOPBACK, port: 0, name: LOOPBACK };
   const { host, port } = parseAddress(address);
   const loopback = isLoopback(host);
   if ((certFile === undefined) !== (keyFile === undefined)) {

@@ -58,8 +58,6 @@ const REFUSALS: [string, ListenRequest, RegExp][] = [
   ['a URL', { address: 'http://127.0.0.1' }, /no address to listen on/],
   ['an IPv4 address in brackets', { address: '[127.0.0.1]:1' }, /no address to listen on/],
   ['no name', { address: '127.0.0.1', name: 'a b' }, /--listen-name/],
-  ['TLS without an address', tls, /only with --listen/],
-  ['others without an address', { forOthers: true }, /only with --listen/],
 ];
 
 for (const [what, request, message] of REFUSALS) {
