@@ -88,6 +88,26 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     return told.map(({ data }) => asObject(data['client']));
   }
 
+  // The first: a server that has shown its display to somebody bears it.
+  test('no viewer that goes while its display is being linked takes the machine with it', async () => {
+    for (let round = 0; round < 20; round++) {
+      const main = connect(listener.socket ?? '');
+      assert.equal((await linkAsViewer(main, bridge.ticket)).result, 0);
+      const header = await readExactly(main, 6, patience());
+      const connectionId = (await readExactly(main, header.readUInt32LE(2), patience())).readUInt32LE();
+      // ATTACH_CHANNELS
+      main.write(Buffer.from([104, 0, 0, 0, 0, 0]));
+      main.resume();
+      const channels = [2, 3, 4].map(async (type) => {
+        const stream = connect(listener.socket ?? '');
+        assert.equal((await linkAsViewer(stream, bridge.ticket, { type, connectionId })).result, 0);
+        return stream;
+      });
+      for (const stream of [main, ...(await Promise.all(channels))]) stream.destroy();
+      await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
+    }
+  });
+
   test('all channels of one session, the picture, and a password that nobody else learns', async () => {
     const output = await withViewer(async () => {
       const [main, ...others] = await clients(...ALL);
