@@ -55,6 +55,7 @@ const HELD = ['/bin/sh', '-c', 'read -r begin <&3 && exec 3<&- && exec "$@"', 'v
 /** What the shell says when there is no such program, or one that nothing can run. */
 export const NOT_BEGUN = /^viewer: (?:\d+: )?(?:exec: )?(.+)$/;
 
+const WSLPATH_MS = 5000;
 const KILL_AFTER_MS = 2000;
 /** How long a viewer that has just connected may take to have its display. */
 const DISPLAY_MS = 1500;
@@ -114,7 +115,7 @@ export function viewerEnvironment(env: Environment): NodeJS.ProcessEnv {
 async function pathFor(plan: ViewerPlan, file: string): Promise<string> {
   if (plan.pathStyle === 'native') return file;
   try {
-    return (await promisify(execFile)('wslpath', ['-w', file])).stdout.trim();
+    return (await promisify(execFile)('wslpath', ['-w', file], { timeout: WSLPATH_MS })).stdout.trim();
   } catch (error) {
     throw new VmopError(
       'console',
