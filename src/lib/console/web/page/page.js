@@ -1,7 +1,7 @@
 /** The console's page: a SPICE client, what vmop says of the session, and a few buttons. */
 import { SpiceMainConn } from './spice-client/index.js';
 import { forgetSession, openControl, openSession, socketUrl } from './link.js';
-import { Screen } from './screen.js';
+import { guestSize, Screen } from './screen.js';
 
 /** @param {string} id */
 function element(id) {
@@ -202,7 +202,7 @@ class Console {
 
   #agentCame() {
     button('clipboard').hidden = false;
-    this.#resizeGuest(this.#screen.room);
+    if (this.#screen.fit) this.#resizeGuest(guestSize(this.#screen.room));
   }
 
   /** @param {import('./screen.js').Size} size */
