@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Resource } from '../../src/lib/cluster/types.ts';
-import { filesThatHold, holds, processesThatHold } from '../helpers/canary.ts';
+import { filesThatHold, holds, memoryThatHolds, processesThatHold } from '../helpers/canary.ts';
 import type { CliRun } from '../helpers/cli-process.ts';
 import { DESKTOP, missingForDesktop, RealSandbox } from './real-sandbox.ts';
+import { missingForWeb, startChromium } from './web-desktop.ts';
 
 const missing = await missingForDesktop();
+const missingBrowser = await missingForWeb();
 
 /** Where the sandbox's API keeps its objects: a cluster knows the passwords of its Secrets. */
 const JOURNAL = 'sandbox/api/objects.jsonl';
@@ -79,6 +81,54 @@ describe('the display password is nowhere but in its Secret', { skip: missing },
     console.kill('SIGINT');
     const run = await console.ended();
     assert.equal(run.code, 130);
+    assertNotTold(run, password);
+    await assertNowhere(password);
+  });
+
+  test('through the API server, where the viewer itself is given a ticket', async () => {
+    const console = real.home.start(['console', DESKTOP, '-v', '--tunnel', 'always'], TALKATIVE);
+    await console.shows(/connected to desktop-1/);
+    const { password } = await real.secret();
+    await assertNowhere(password);
+    const [viewer = 0] = await real.viewers();
+    assert.deepEqual(await memoryThatHolds(viewer, password), [], 'the viewer’s memory');
+    await real.guestIsShown();
+    console.kill('SIGINT');
+    assertNotTold(await console.ended(), password);
+    await assertNowhere(password);
+  });
+
+  test('in a browser, which is given a ticket', { skip: missingBrowser }, async (t) => {
+    const browser = await startChromium();
+    t.after(async () => await browser.close());
+    const console = real.home.start(['console', DESKTOP, '-v', '--web', '--no-browser'], TALKATIVE);
+    await console.shows(/#t=/);
+    const page = await browser.newPage();
+    const heard: (string | Buffer)[] = [];
+    page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => heard.push(payload));
+      socket.on('framereceived', ({ payload }) => heard.push(payload));
+    });
+    page.on('console', (message) => heard.push(message.text()));
+    const answered = page.waitForResponse((response) => response.url().endsWith('/session'));
+    await page.goto(console.stdout().trim());
+    heard.push(await (await answered).text());
+    await page.locator('[data-state=connected] #screen canvas').waitFor();
+    await page.locator('#panel').waitFor({ state: 'hidden' });
+    await console.shows(/connected to desktop-1/);
+    const { password } = await real.secret();
+    await assertNowhere(password);
+    const kept: unknown = await page.evaluate(
+      'JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie, location.href, history.state])',
+    );
+    // That these are found shows that it is looked for in the right places.
+    assert.ok(heard.some((one) => one.includes('"type":"open"')));
+    assert.match(String(kept), /spice/);
+    for (const text of [...heard, await page.content(), String(kept)])
+      assert.equal(holds(text, password), false);
+    await page.close();
+    const run = await console.ended();
+    assert.equal(run.code, 0, run.stderr);
     assertNotTold(run, password);
     await assertNowhere(password);
   });
