@@ -252,6 +252,9 @@ class Console {
   }
 }
 
+// A link that is put into the address of this page changes nothing but the fragment.
+window.addEventListener('hashchange', () => location.reload());
+
 // The client would stop everything to say that it does not know a key.
 Reflect.set(window, 'alert', undefined);
 
