@@ -63,7 +63,9 @@ export default class Console extends VmopCommand {
     })(),
     title: Flags.string({ summary: 'title of the window (default: the VM’s name)' }),
     'full-screen': Flags.boolean({ summary: 'fill the screen' }),
-    validity: Flags.string({ summary: 'how long a new password is valid, e.g. 60s (default: 60s)' }),
+    validity: Flags.string({
+      summary: 'how long a new password is valid, e.g. 60s (default: 60s; with --web 150s)',
+    }),
     timeout: Flags.string({
       summary: 'how long to wait for the log-in and for the runner’s confirmation',
       default: '60s',
