@@ -17,6 +17,7 @@ const FILES: Record<string, { file: string; type: string }> = {
   '/': { file: 'index.html', type: 'text/html; charset=utf-8' },
   '/page.css': { file: 'page.css', type: 'text/css; charset=utf-8' },
   '/page.js': { file: 'page.js', type: 'text/javascript; charset=utf-8' },
+  '/agent.js': { file: 'agent.js', type: 'text/javascript; charset=utf-8' },
   '/link.js': { file: 'link.js', type: 'text/javascript; charset=utf-8' },
   '/screen.js': { file: 'screen.js', type: 'text/javascript; charset=utf-8' },
   '/icon.svg': { file: 'icon.svg', type: 'image/svg+xml' },

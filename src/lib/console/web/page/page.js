@@ -1,5 +1,5 @@
 /** The console's page: a SPICE client, what vmop says of the session, and a few buttons. */
-import { SpiceMainConn } from './spice-client/index.js';
+import { SpiceClient } from './agent.js';
 import { forgetSession, openControl, openSession, socketUrl } from './link.js';
 import { guestSize, Screen } from './screen.js';
 
@@ -67,7 +67,7 @@ function wordsOf(refusal) {
 class Console {
   /** @type {State} */
   #state = 'connecting';
-  /** @type {SpiceMainConn | undefined} */
+  /** @type {SpiceClient | undefined} */
   #client;
   #poll = 0;
   /** Which of the connections that vmop asked for. */
@@ -103,7 +103,7 @@ class Console {
   #connect(spice, password) {
     this.#disconnect();
     this.#show('connecting', 'Waiting for the desktop …');
-    this.#client = new SpiceMainConn({
+    this.#client = new SpiceClient({
       uri: socketUrl(spice),
       password,
       screen_id: 'screen',
