@@ -18,7 +18,7 @@ interface Seen {
   hint: string;
 }
 
-describe('what the page says', { skip, concurrency: true }, () => {
+describe('what the page says', { skip, concurrency: 4 }, () => {
   let browser: Browser;
   before(async () => {
     browser = await startChromium();
@@ -46,7 +46,11 @@ describe('what the page says', { skip, concurrency: true }, () => {
   }
 
   async function seen(page: Page, state: string): Promise<Seen> {
-    await page.locator(`[data-state=${state}]`).waitFor();
+    try {
+      await page.locator(`[data-state=${state}]`).waitFor();
+    } catch (cause) {
+      throw new Error(`the page shows ${await page.locator('body').innerText()}`, { cause });
+    }
     const says = async (id: string): Promise<string> => (await page.locator(`#${id}`).textContent()) ?? '';
     const all = await page.locator('body').innerText();
     assert.doesNotMatch(all, RAW);
