@@ -31,7 +31,7 @@ export default class List extends VmopCommand {
       labelSelector: flags.selector,
       scope: flags['all-vms'] ? ('all' as const) : flags.mine ? ('mine' as const) : ('usable' as const),
     };
-    const view = vmListView(() => context.runtime.now(), flags['all-namespaces']);
+    const view = vmListView(() => context.runtime.now(), flags['all-namespaces'], context.nameOf);
     if (flags.watch) {
       await watchUsable(context, request, view);
       return;

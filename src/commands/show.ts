@@ -14,6 +14,6 @@ export default class Show extends VmopCommand {
     const { args, flags } = await this.parse(Show);
     const context = await this.begin(flags);
     const detail = await loadDetail(context, await resolveVm(context, args.vm));
-    await context.print(detail, detailView(await context.cluster.now()));
+    await context.print(detail, detailView(await context.cluster.now(), context.nameOf));
   }
 }

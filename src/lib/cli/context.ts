@@ -5,6 +5,7 @@ import {
   openCluster,
   type Cluster,
   type Kubeconfig,
+  type ObjectRef,
 } from '../cluster/index.ts';
 import { VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
@@ -13,6 +14,7 @@ import { parseDuration } from '../output/duration.ts';
 import type { OutputFormat } from '../output/format.ts';
 import { render, type TextView, type View } from '../output/render.ts';
 import type { Subject } from '../vm/permissions.ts';
+import { argumentFrom, homeNamespace } from '../vm/write.ts';
 import { askStanding, rememberedStanding, subjectOf, type Standing } from './identity.ts';
 import { loadSettings, type Settings } from './settings.ts';
 
@@ -88,6 +90,7 @@ export class Context {
       userAgent: `vmop/${version}`,
       timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
+      home: this.home,
       plugin: {
         streams: this.runtime,
         lend: (use) => this.terminal.lend(use),
@@ -102,6 +105,14 @@ export class Context {
   get namespace(): string {
     return this.#parts.options.namespace ?? this.#loadKubeconfig().info.namespace;
   }
+
+  /** Where another command of the kubeconfig's context looks for a bare name; '' where its environment decides. */
+  get home(): string {
+    return homeNamespace(this.#loadKubeconfig().info.namespace, this.runtime.env['VMOP_NAMESPACE']);
+  }
+
+  /** What `-o name` prints of a VM or a pool: another command of the context takes it for the same. */
+  readonly nameOf = (ref: ObjectRef): string => argumentFrom(this.home, ref);
 
   get settings(): Promise<Settings> {
     this.#settings ??= loadSettings(this.runtime, this.#loadKubeconfig().info.name);

@@ -8,7 +8,6 @@ import { missingPermission, permissionsOn } from '../vm/permissions.ts';
 import { explainRefusal } from '../vm/refusal.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { governingPool } from '../vm/inventory.ts';
-import { vmArgument } from '../vm/write.ts';
 import type { Context } from './context.ts';
 import { AlreadyTold, asVmopError } from './report.ts';
 import { resolveTargets, type Target, type TargetFlags } from './targets.ts';
@@ -141,7 +140,7 @@ async function printOutcomes<R extends ObjectRef>(
 ): Promise<void> {
   const view: TextView<R> | View<R> =
     typeof sentence === 'function'
-      ? { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument }
+      ? { text: (result) => `${sanitize(sentence(result))}\n`, name: context.nameOf }
       : sentence;
   const [only] = outcomes;
   if (!several && only) {
@@ -163,7 +162,7 @@ async function printOutcomes<R extends ObjectRef>(
         const { name, namespace } = outcome.ref;
         return { name, namespace, error: outcome.error.toJSON() };
       }),
-      { text: () => '', name: vmArgument },
+      { text: () => '', name: context.nameOf },
     );
   }
   const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));

@@ -42,7 +42,8 @@ export interface Resource<T> {
   plural: string;
   kind: string;
   namespaced: boolean;
-  parse(object: KubeObject): T;
+  /** `home` is the namespace in which commands look for a bare name; absent: `default`. */
+  parse(object: KubeObject, home?: string): T;
 }
 
 /** Names one object; `namespace` is ignored for cluster-scoped resources. */

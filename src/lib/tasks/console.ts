@@ -23,7 +23,6 @@ import { governingPool } from '../vm/inventory.ts';
 import { permissionsOn } from '../vm/permissions.ts';
 import { explainRefusal } from '../vm/refusal.ts';
 import type { Vm } from '../vm/types.ts';
-import { vmArgument } from '../vm/write.ts';
 import { StepClock } from './console-clock.ts';
 import { readConsoleCommand, type ConsoleFlags, type ConsolePlace } from './console-request.ts';
 import { finishSessionCommand, UNSEEN } from './finish-session.ts';
@@ -133,7 +132,7 @@ async function writeConsoleFile(
     result.passwordExpiry === undefined
       ? ''
       : `; its password is valid until ${formatTime(result.passwordExpiry)}`;
-  await context.print<ConsoleResult>(result, viewOf(`${file} is written${until}`));
+  await context.print<ConsoleResult>(result, viewOf(context, `${file} is written${until}`));
 }
 
 type ShownPlace = Exclude<ConsolePlace, { kind: 'file' }>;
@@ -175,7 +174,7 @@ async function openConsole(
     }
     const { outcome, seconds } = session;
     const result = { ...resultOf(prepared), viewer: place.plan.name, outcome: outcome.kind, seconds };
-    await context.print<ConsoleResult>(result, viewOf(sentence));
+    await context.print<ConsoleResult>(result, viewOf(context, sentence));
   } finally {
     guard?.dismiss();
   }
@@ -253,8 +252,8 @@ function lookOf(vm: Vm, flags: ConsoleFlags): { title: string; fullScreen: boole
   return { title: flags.title ?? vm.name, fullScreen: flags['full-screen'] === true };
 }
 
-function viewOf(sentence: string): TextView<ConsoleResult> {
-  return { text: () => `${sanitize(sentence)}\n`, name: vmArgument };
+function viewOf({ nameOf }: Context, sentence: string): TextView<ConsoleResult> {
+  return { text: () => `${sanitize(sentence)}\n`, name: nameOf };
 }
 
 function resultOf({ vm, route: { via, endpoint }, password }: PreparedConsole): ConsoleResult {

@@ -16,7 +16,6 @@ import {
 } from '../vm/permission-edit.ts';
 import { inScope, onlyForAdministrators, poolOf } from '../vm/permissions.ts';
 import type { Grant, Vm, VmPool } from '../vm/types.ts';
-import { vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
 import { readInventory } from '../cli/inventory.ts';
 import { onTargets } from '../cli/many.ts';
@@ -56,7 +55,7 @@ export async function listPermissions(
   flags: ListFlags,
 ): Promise<void> {
   const rows = await permissionRows(context, name, flags);
-  await context.print(rows, permissionsView(flags['all-namespaces'] === true));
+  await context.print(rows, permissionsView(context, flags['all-namespaces'] === true));
   if (rows.length === 0)
     context.terminal.info('There is no entry in spec.permissions: only administrators may do anything.');
 }
@@ -80,7 +79,7 @@ async function permissionRows(
     .flatMap((vm) => rowsOf(vm, poolOf(vm, pools)));
 }
 
-function permissionsView(allNamespaces: boolean): View<PermissionRow> {
+function permissionsView({ nameOf }: Context, allNamespaces: boolean): View<PermissionRow> {
   return {
     columns: [
       ...(allNamespaces ? [{ header: 'NAMESPACE', value: (row: PermissionRow) => row.namespace }] : []),
@@ -95,7 +94,7 @@ function permissionsView(allNamespaces: boolean): View<PermissionRow> {
         style: (_cell, row) => (row.inForce ? undefined : 'dim'),
       },
     ],
-    name: vmArgument,
+    name: nameOf,
   };
 }
 
@@ -158,13 +157,13 @@ export async function changePermissions(
 
 /** Where access was applied, a change of spec.permissions is not all of it. Who may not look there is told nothing. */
 async function sayWhatIsLeft(
-  { cluster, namespace: current, terminal }: Context,
+  { cluster, home, terminal }: Context,
   namespace: string,
   { action }: PermissionChange,
   owner: PermissionsOwner,
 ): Promise<void> {
   if (!(await isAccessApplied(cluster, namespace))) return;
-  const apply = `vmop access apply${namespace === current ? '' : ` -n ${namespace}`}`;
+  const apply = `vmop access apply${namespace === home ? '' : ` -n ${namespace}`}`;
   const left = {
     grant: 'the API server enforces permissions here, and lets nobody use what is new until it is applied',
     revoke:
@@ -202,7 +201,7 @@ async function changePool(
   const edited = await edit(context, POOLS, ref, change, 'pool', flags['dry-run']);
   await context.print<PermissionResult>(
     { ...edited, kind: 'VmPool' },
-    { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument },
+    { text: (result) => `${sanitize(sentence(result))}\n`, name: context.nameOf },
   );
   if (edited.changed) await sayWhatIsLeft(context, ref.namespace, change, 'pool');
 }

@@ -11,7 +11,7 @@ import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
 import { withoutLostRunner } from '../vm/lost-runner.ts';
-import { refOf, vmArgument } from '../vm/write.ts';
+import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
 import { expiryJson, expiryText } from './secret.ts';
@@ -145,6 +145,6 @@ export function detailText(vm: VmDetail, now: Date): string {
 }
 
 /** `now`: by the API server's clock. */
-export function detailView(now: Date): TextView<VmDetail> {
-  return { text: (vm) => detailText(vm, now), name: vmArgument };
+export function detailView(now: Date, nameOf: (vm: VmDetail) => string): TextView<VmDetail> {
+  return { text: (vm) => detailText(vm, now), name: nameOf };
 }
