@@ -253,25 +253,29 @@ for (const api of await sandboxApis()) {
       await sandbox.waitFor(name, isSettled);
     });
 
-    test('raising resetCounter resets, each time, and leaves no event and no change of Booted', async (t) => {
-      const vm = await run();
-      const recorded = record(t, sandbox.admin, name);
-      await resetMachine(sandbox.admin, vm);
-      const isReset = async (times: number): Promise<void> => {
-        await logHas(sandbox.admin, name, (log) => log.split('reset: done').length === times + 1);
-        assert.equal(sandbox.driver.machine(name)?.resets, times);
-      };
-      await isReset(1);
-      await resetMachine(sandbox.admin, vm);
-      await isReset(2);
-      // Any change of the spec writes the manager's own counter, so one more than that resets again.
-      await sandbox.patchSpec(name, { vm: { currentCpus: 3 } });
-      await sandbox.waitFor(name, (now) => now.status.cpus === 3);
-      await resetMachine(sandbox.admin, vm);
-      await isReset(3);
-      await recorded.stop();
-      assert.deepEqual(course(recorded.states, 'Booted'), ['True/VmBooted']);
-    });
+    test(
+      'raising resetCounter resets, each time, and leaves no event and no change of Booted',
+      { skip: api.noKubelet },
+      async (t) => {
+        const vm = await run();
+        const recorded = record(t, sandbox.admin, name);
+        await resetMachine(sandbox.admin, vm);
+        const isReset = async (times: number): Promise<void> => {
+          await logHas(sandbox.admin, name, (log) => log.split('reset: done').length === times + 1);
+          assert.equal(sandbox.driver.machine(name)?.resets, times);
+        };
+        await isReset(1);
+        await resetMachine(sandbox.admin, vm);
+        await isReset(2);
+        // Any change of the spec writes the manager's own counter, so one more than that resets again.
+        await sandbox.patchSpec(name, { vm: { currentCpus: 3 } });
+        await sandbox.waitFor(name, (now) => now.status.cpus === 3);
+        await resetMachine(sandbox.admin, vm);
+        await isReset(3);
+        await recorded.stop();
+        assert.deepEqual(course(recorded.states, 'Booted'), ['True/VmBooted']);
+      },
+    );
 
     test('a deleted VM takes pod and ConfigMap with it; a new one of the name waits for that', async () => {
       const { uid } = await run({ 'sandbox.vmop/powerdown': '50' });
