@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { VmopError, messageOf } from '../errors.ts';
-import { inCluster, SERVICE_ACCOUNT } from './in-cluster.ts';
+import { inCluster, SERVICE_ACCOUNT, tokenFileIn } from './in-cluster.ts';
 import { asObject, asString } from './parse.ts';
 import { environmentProxy, kubeconfigProxy, type Proxy } from './proxy.ts';
 import { findExecConfig, findUserExtras, type KubeconfigText, type UserExtras } from './raw-entries.ts';
@@ -131,10 +131,13 @@ function asKubectlReads(config: KubeConfig, folder: string): void {
   });
 }
 
-function notConfigured({ env }: KubeconfigSource): VmopError {
+function notConfigured({ env }: KubeconfigSource, serviceAccount: string): VmopError {
   const listed = listedFiles(env);
-  const why =
+  const file =
     listed.length === 0 ? 'there is no kubeconfig' : `KUBECONFIG names ${listed.join(', ')}: not there`;
+  const why = env['KUBERNETES_SERVICE_HOST']
+    ? `${file}, and this pod has no ${tokenFileIn(serviceAccount)}`
+    : file;
   return new VmopError('unreachable', `no cluster is configured: ${why}`, {
     hint: 'set KUBECONFIG or pass --kubeconfig FILE; to try vmop without a cluster: vmop sandbox start',
   });
@@ -149,7 +152,7 @@ export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   const files = kubeconfigFiles(source);
   const pod = files.length > 0 ? undefined : inCluster(env, serviceAccount);
   const last = files.length > 0 || pod ? undefined : source.fallback?.();
-  if (files.length === 0 && !pod && last === undefined) throw notConfigured(source);
+  if (files.length === 0 && !pod && last === undefined) throw notConfigured(source, serviceAccount);
   const texts = readTexts(last === undefined ? files : [last]);
   const { config, fileOf } = pod ? { config: pod.config, fileOf: () => serviceAccount } : mergeFiles(texts);
   const origin = pod ? 'in-cluster' : texts.map(({ file }) => file).join(', ');

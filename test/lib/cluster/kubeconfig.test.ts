@@ -127,7 +127,7 @@ describe('in a pod', () => {
 
   test('without a token it is none', () => {
     assert.throws(() => loadKubeconfig({ env, serviceAccount: '/nowhere', fallback: () => undefined }), {
-      message: /no cluster is configured/,
+      message: 'no cluster is configured: there is no kubeconfig, and this pod has no /nowhere/token',
     });
     assert.throws(() => loadKubeconfig({ env: {}, serviceAccount: '/nowhere' }), /no cluster is configured/);
   });
