@@ -85,7 +85,9 @@ function mergeFiles(texts: KubeconfigText[]): {
     // client-node takes an empty file for a broken one.
     if (/^(?:\s*#.*|\s*---|\s)*$/.test(text)) return config;
     try {
-      config.loadFromString(text);
+      // As to kubectl, what is incomplete matters only to who uses it.
+      config.loadFromString(text, { onInvalidEntry: 'filter' });
+      refuseNonsense(config, text);
     } catch (error) {
       throw unreadable(file, error);
     }
@@ -114,6 +116,20 @@ function mergeFiles(texts: KubeconfigText[]): {
   });
   return { config: merged, fileOf };
 }
+
+/** What kubectl does not read either. */
+function refuseNonsense({ clusters, users, contexts, currentContext }: KubeConfig, text: string): void {
+  for (const entries of [clusters, users, contexts]) {
+    const names = entries.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined) throw new Error(`it has the name "${twice}" twice in one list`);
+  }
+  const isNothing = [clusters, users, contexts].every(({ length }) => length === 0) && !currentContext;
+  if (isNothing && !BEGINS_MAP.test(text)) throw new TypeError();
+}
+
+/** `{`, or `key:` at the beginning of a line. */
+const BEGINS_MAP = /^\s*(?:---\s*)?(?:\{|["']?[\w.-]+["']?\s*:)/m;
 
 /** Data win over files, and a plug-in with a folder in its name is looked for from where the kubeconfig lies. */
 function asKubectlReads(config: KubeConfig, folder: string): void {
@@ -225,7 +241,7 @@ function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, 
   if (!cluster) {
     throw new VmopError(
       'unreachable',
-      `context "${name}" names the cluster "${entry.cluster}", which ${origin} lacks`,
+      `context "${name}" names the cluster "${entry.cluster}", which ${origin} lacks, or its server`,
       {
         hint: 'correct the kubeconfig, or choose another context with --context',
       },
