@@ -1,4 +1,5 @@
-import { chooseApi, type ApiName, type StartApi } from '../../src/lib/sandbox/api-choice.ts';
+import { chooseApi, type ApiName } from '../../src/lib/sandbox/api-choice.ts';
+import type { StartApi } from '../../src/lib/sandbox/start-api.ts';
 import { findKubeBinaries, kubeEnvironment, noKubelet } from './kube-apiserver.ts';
 
 /** One of the API servers that the sandbox runs on, to run the same tests on each. */

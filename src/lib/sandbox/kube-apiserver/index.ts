@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Identity } from '../../cluster/types.ts';
 import { messageOf, VmopError } from '../../errors.ts';
 import { startKillGuard } from '../../kill-guard.ts';
-import type { ApiOptions } from '../api-choice.ts';
+import type { ApiOptions } from '../start-api.ts';
 import type { RunningApi } from '../api/index.ts';
 import { writePrivate } from '../private-file.ts';
 import { Admin } from './admin.ts';
