@@ -1,10 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
+import { generate } from 'selfsigned';
 import type { Identity } from '../../src/lib/cluster/types.ts';
 import type { PolicyRule } from '../../src/lib/sandbox/api/index.ts';
 import { kubeBinaries, type TestBinaries } from '../../scripts/kube-binaries/build.ts';
 import { kubeCacheFolder } from '../../src/lib/sandbox/kube-apiserver/binaries.ts';
-import { clientCertificate } from '../../src/lib/sandbox/kube-apiserver/certificates.ts';
 import { startKubeApiserver as start } from '../../src/lib/sandbox/kube-apiserver/index.ts';
 import { kubeconfigText, type SandboxCredentials } from '../../src/lib/sandbox/kubeconfig.ts';
 import { newToken } from '../../src/lib/sandbox/local-cluster.ts';
@@ -68,20 +69,27 @@ export async function startKubeApiserver(settings: KubeApiserverSettings = {}): 
   const binaries = await findKubeBinaries();
   if ('reason' in binaries) throw new Error(binaries.reason);
   const adminToken = newToken();
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-kube-users-'));
+  const authority = await userAuthority();
+  const authorityFile = path.join(folder, 'users.crt');
+  await writeFile(authorityFile, authority.cert);
   const running = await start({
     binaries,
     directory: undefined,
     port: undefined,
     tokens: { ...tokens, [adminToken]: { username: 'admin', groups: ['system:masters'] } },
     rules,
-    args,
+    args: [`--client-ca-file=${authorityFile}`, ...args],
     podLog: undefined,
     onFailure: (error) => void process.stderr.write(`${error.message}\n`),
+  }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   });
-  const { url, caPem, directory, close } = running;
+  const { url, caPem } = running;
   let count = 0;
   const kubeconfig = async (userName: string, credentials: SandboxCredentials): Promise<string> => {
-    const file = path.join(directory, `kubeconfig-${++count}`);
+    const file = path.join(folder, `kubeconfig-${++count}`);
     await writeFile(file, kubeconfigText({ url, caPem, userName, ...credentials }), { mode: 0o600 });
     return file;
   };
@@ -91,8 +99,55 @@ export async function startKubeApiserver(settings: KubeApiserverSettings = {}): 
     adminToken,
     adminKubeconfig: await kubeconfig('admin', { token: adminToken }),
     async kubeconfigFor(user, groups = []) {
-      return await kubeconfig(user, await clientCertificate(directory, { username: user, groups }));
+      return await kubeconfig(user, await clientCertificate(authority, { username: user, groups }));
     },
-    close,
+    async close() {
+      await running.close();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
+}
+
+const CERTIFICATE = {
+  keyType: 'ec',
+  curve: 'P-256',
+  algorithm: 'sha256',
+  notBeforeDate: new Date(Date.now() - 3600_000),
+} as const;
+
+interface Authority {
+  private: string;
+  cert: string;
+}
+
+/** Signs the certificates of users. */
+async function userAuthority(): Promise<Authority> {
+  return await generate([{ name: 'commonName', value: 'users' }], {
+    ...CERTIFICATE,
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
+    ],
+  });
+}
+
+/** Name and groups are plain words. */
+async function clientCertificate(
+  authority: Authority,
+  { username, groups }: Identity,
+): Promise<{ keyPem: string; certPem: string }> {
+  const subject = [
+    ...groups.map((value) => ({ name: 'organizationName', value })),
+    { name: 'commonName', value: username },
+  ];
+  const { private: keyPem, cert: certPem } = await generate(subject, {
+    ...CERTIFICATE,
+    ca: { key: authority.private, cert: authority.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', clientAuth: true },
+    ],
+  });
+  return { keyPem, certPem };
 }

@@ -123,7 +123,7 @@ class HttpCluster implements Cluster {
     await this.#send({ method: 'DELETE', path, signal: options.signal });
   }
 
-  watch<T>(resource: Resource<T>, watchOptions: WatchOptions<T>): AsyncIterable<Change<T>> {
+  watch<T>(resource: Resource<T>, watchOptions: WatchOptions): AsyncIterable<Change<T>> {
     const options = { ...watchOptions, signal: either(watchOptions.signal, this.#ended) };
     const { name } = options;
     return followWatch({

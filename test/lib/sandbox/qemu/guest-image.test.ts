@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { bigLetter, bigLettersShell } from '../../../../src/lib/sandbox/guest-image/big-letters.ts';
 import { guestCache, guestImage } from '../../../../src/lib/sandbox/guest-image/build.ts';
-import { cpioArchive, cpioFile, cpioFolder, cpioLink } from '../../../../src/lib/sandbox/guest-image/cpio.ts';
+import { cpioArchive, cpioFile, cpioFolder } from '../../../../src/lib/sandbox/guest-image/cpio.ts';
 import { GUEST_FILES, GUEST_MODULES } from '../../../../src/lib/sandbox/guest-image/guest-files.ts';
 import { parsePackage } from '../../../../src/lib/sandbox/guest-image/packages.ts';
 import { temporaryFolder } from './machine-log.ts';
@@ -31,17 +31,11 @@ function readCpio(archive: Buffer): [string, string, string][] {
 }
 
 test('an archive is what the kernel unpacks, the same bytes each time', () => {
-  const entries = [
-    cpioFolder('a'),
-    cpioFile('a/f', 'hello'),
-    cpioFile('a/x', '', 0o755),
-    cpioLink('a/l', 'f'),
-  ];
+  const entries = [cpioFolder('a'), cpioFile('a/f', 'hello'), cpioFile('a/x', '', 0o755)];
   assert.deepEqual(readCpio(cpioArchive(entries)), [
     ['a', '40755', ''],
     ['a/f', '100644', 'hello'],
     ['a/x', '100755', ''],
-    ['a/l', '120777', 'f'],
   ]);
   assert.deepEqual(cpioArchive(entries), cpioArchive(entries));
   assert.equal(cpioArchive(entries).length % 4, 0);
