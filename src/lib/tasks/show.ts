@@ -14,7 +14,7 @@ import { withoutLostRunner } from '../vm/lost-runner.ts';
 import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
-import { expiryJson, expiryText } from './secret.ts';
+import { expiryJson, expiryText } from './secret-view.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { mayText } from './views.ts';
 
