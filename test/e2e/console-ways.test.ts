@@ -97,6 +97,19 @@ for (const api of await sandboxApis()) {
       await interrupted(console);
     });
 
+    test('spicy shows it as well, with a ticket of vmop’s among its arguments and not the password', async (t) => {
+      const console = await connected(t, ['--viewer', 'spicy']);
+      await allChannelsAreThere();
+      const spicy = (await real.home.processes()).find(({ args }) => /^(?:.*\/)?spicy$/.test(args[0] ?? ''));
+      assert.ok(spicy);
+      const { password } = await real.secret();
+      assert.match(spicy.args.join(' '), /--uri=spice\+unix:/);
+      assert.equal(spicy.args.join(' ').includes(password), false);
+      console.kill('SIGINT');
+      assert.equal((await console.ended()).code, 130);
+      await real.assertOnlySandboxIsLeft();
+    });
+
     test('a display that is not reached directly is reached through the API server, and that is said', async (t) => {
       const env = { VMOP_CONFIG: elsewhere };
       const console = await connected(t, [], env);

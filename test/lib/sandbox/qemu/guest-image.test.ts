@@ -35,7 +35,7 @@ test('the guest’s files are the same in a build, which is in ASCII', async (t)
   const source = new URL('../../../../src/lib/sandbox/guest-image/', import.meta.url);
   const text = await readFile(new URL('guest-files.ts', source), 'utf8');
   const escaped = text
-    .replaceAll('./', `${source.href}`)
+    .replaceAll('./', source.href)
     .replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   assert.notEqual(escaped, text);
   const built = path.join(await temporaryFolder((end) => t.after(end)), 'guest-files.ts');
