@@ -13,9 +13,11 @@ import { VMS } from '../../src/lib/vm/parse.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
-import { ACTIONS, type Action } from './permissions/actions.ts';
-import { eventually, outcomeOf, ran, type Seen } from './permissions/attempt.ts';
+import { startFakeSpice, type FakeSpice } from './fake-spice.ts';
+import { ACTIONS, USES, type Action } from './permissions/actions.ts';
+import { eventually, kubectlOutcomes, outcomeOf, type Seen } from './permissions/attempt.ts';
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
+import { CONSOLE_LINES, expectedCode, VMOP_LINES, type VmopLine } from './permissions/vmop-lines.ts';
 import {
   buildWorld,
   CONFIG,
@@ -26,7 +28,6 @@ import {
   NAMESPACE,
   PLACES,
   RAW_VMS,
-  secretName,
   STOPPERS_GROUP,
   userOf,
   vmName,
@@ -57,6 +58,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
   let api: KubeApiserver;
   let admin: Cluster;
   let home: string;
+  let spice: FakeSpice;
   const people = new Map<Given, Person>();
 
   const open = (kubeconfig: string): Cluster =>
@@ -80,7 +82,8 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await writeFile(path.join(home, 'config.yaml'), `roles: { '${STOPPERS_GROUP}': stoppers }\n`);
     api = await startKubeApiserver();
     admin = open(api.adminKubeconfig);
-    await buildWorld(admin);
+    spice = await startFakeSpice('accepts');
+    await buildWorld(admin, spice.port);
     for (const given of GIVEN) {
       const user = userOf(given);
       const kubeconfig = await api.kubeconfigFor(user, groupsOf(given));
@@ -95,6 +98,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     for (const { cluster } of people.values()) cluster.close();
     admin.close();
     await api.close();
+    await spice.close();
     await rm(home, { recursive: true, force: true });
   });
 
@@ -123,113 +127,105 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     return action.by === 'any' ? held.length > 0 : action.by.some((permission) => held.includes(permission));
   }
 
+  const key = (...parts: string[]): string => JSON.stringify(parts);
+
+  /** Every action of every user on every VM, with vmop's client. */
+  let table: Promise<Map<string, Seen>> | undefined;
+  function seenByClient(): Promise<Map<string, Seen>> {
+    table ??= (async () => {
+      const cells = ACTIONS.flatMap((action) =>
+        GIVEN.flatMap((given) => PLACES.map((place) => ({ action, given, place }))),
+      );
+      const seen = await inParallel(cells, 8, async ({ action, given, place }) => {
+        return [key(action.name, given, place), await tried(action, given, place)] as const;
+      });
+      return new Map(seen);
+    })();
+    return table;
+  }
+
+  /** Where what became of an action is not what the permissions say. */
+  function wrongOf(action: Action, given: Given, place: Place, { outcome, message }: Seen): string[] {
+    const right = isFor(action, given, place) === (outcome === '✓');
+    const needs = parseAccessDenial(message)?.permission;
+    const named =
+      needs === undefined ||
+      (action.by === 'any' || action.by.length === 0
+        ? true
+        : action.by.some((permission) => permission === needs));
+    return right && named ? [] : [`${action.name}, ${given} on ${place}: ${outcome} ${message}`];
+  }
+
   test('each permission lets through its own actions, and no other', async () => {
-    const cells = ACTIONS.flatMap((action) =>
-      GIVEN.flatMap((given) => PLACES.map((place) => ({ action, given, place }))),
+    const seen = await seenByClient();
+    const seenAs = (name: string, given: Given, place: Place): Seen => {
+      const one = seen.get(key(name, given, place));
+      assert.ok(one);
+      return one;
+    };
+    const wrong = ACTIONS.flatMap((action) =>
+      GIVEN.flatMap((given) =>
+        PLACES.flatMap((place) => wrongOf(action, given, place, seenAs(action.name, given, place))),
+      ),
     );
-    const seen = new Map<string, Outcome>();
-    const key = (...parts: string[]): string => JSON.stringify(parts);
-    const wrong: string[] = [];
-    await inParallel(cells, 8, async ({ action, given, place }) => {
-      const { outcome, message } = await tried(action, given, place);
-      seen.set(key(action.name, given, place), outcome);
-      const right = isFor(action, given, place) === (outcome === '✓');
-      const needs = parseAccessDenial(message)?.permission;
-      const named =
-        needs === undefined ||
-        (action.by === 'any' || action.by.length === 0
-          ? true
-          : action.by.some((permission) => permission === needs));
-      if (!right || !named) wrong.push(`${action.name}, ${given} on ${place}: ${outcome} ${message}`);
-    });
     assert.deepEqual(wrong, []);
     const tables = permissionTables(
       ACTIONS.map(({ name }) => name),
-      (...cell) => {
-        const outcome = seen.get(key(...cell));
-        assert.ok(outcome);
-        return outcome;
-      },
+      (...cell) => seenAs(...cell).outcome,
     );
     const { is, should } = await permissionsDocument(tables);
     assert.equal(is, should, 'docs/permissions.md; UPDATE_GOLDEN=1 accepts what is new');
   });
 
-  test('kubectl, in processes of its own, gets through where the table says so', async (t) => {
+  test('kubectl gets through where vmop’s client does, and is refused alike', async (t) => {
     if ('reason' in kubectl) return t.skip(kubectl.reason);
-    const lines: [permission: string, (vm: string, user: string) => string[]][] = [
-      ['start', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"vm":{"state":"Running"}}}']],
-      ['stop', (vm) => ['delete', 'pod', vm]],
-      [
-        'reset',
-        (vm) => [
-          'patch',
-          'pod',
-          vm,
-          '-p',
-          '{"metadata":{"annotations":{"vmrunner.jdrupes.org/cmVersion":"9"}}}',
-        ],
-      ],
-      [
-        'accessConsole',
-        (vm) => ['patch', 'secret', secretName(vm), '-p', '{"data":{"password-expiry":"bm93"}}'],
-      ],
-      [
-        'accessConsole',
-        (vm, user) => [
-          'patch',
-          'vm',
-          vm,
-          '--subresource=status',
-          '--type=merge',
-          '-p',
-          `{"status":{"consoleUser":"${user}"}}`,
-        ],
-      ],
-      ['administrate', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"permissions":[]}}']],
-    ];
-    const cells = lines.flatMap(([permission, line]) =>
-      (['*', 'start', 'stop', 'reset', 'accessConsole'] as const).flatMap((given) =>
-        (given === '*' ? PLACES : (['own', 'pool'] as const)).map((place) => ({
-          permission,
-          line,
-          given,
-          place,
-        })),
+    const seen = await seenByClient();
+    // Whoever has no permission for it at all is refused alike: what nobody may is tried by who may most.
+    const lines = ACTIONS.flatMap((action) =>
+      GIVEN.flatMap((given) =>
+        action.kubectl !== undefined && (given === '*' || USES.includes(action)) ? [{ action, given }] : [],
       ),
     );
-    await inParallel(cells, 3, async ({ permission, line, given, place }) => {
-      const { user, kubeconfig } = personOf(given);
-      const vm = vmName(given, place, permission === 'start' ? 'stopped' : 'running');
-      const args = [...line(vm, user), '--dry-run=server', '-n', NAMESPACE];
-      const { failed, stderr } = await ran(kubectl.path, args, kubeconfig);
-      const allowed = heldPermissions(given, place).some((one) => one === permission);
-      assert.equal(failed, !allowed, `${given} on ${place}: kubectl ${args.join(' ')}: ${stderr}`);
-      if (failed) assert.match(stderr, /forbidden/i);
+    const wrong = await inParallel(lines, 4, async ({ action, given }) => {
+      const vms = PLACES.map((place) => vmName(given, place, action.state));
+      const outcomes = await kubectlOutcomes(kubectl.path, action, personOf(given), vms);
+      return PLACES.flatMap((place) => {
+        const one = outcomes.get(vmName(given, place, action.state));
+        assert.ok(one);
+        const alike = one.outcome === seen.get(key(action.name, given, place))?.outcome;
+        const more = alike ? [] : [`${action.name}, ${given} on ${place}: ${one.outcome} ${one.message}`];
+        return [...wrongOf(action, given, place, one), ...more];
+      });
     });
+    assert.deepEqual(wrong.flat(), []);
   });
 
-  test('vmop gets through where the table says so, and exits with 4 elsewhere', async () => {
-    const lines: [permissions: string[], state: 'stopped' | 'running', (vm: string) => string[]][] = [
-      [['start'], 'stopped', (vm) => ['start', vm, '--dry-run']],
-      [['stop'], 'running', (vm) => ['stop', vm, '--dry-run']],
-      [['stop'], 'running', (vm) => ['stop', vm, '--force', '--dry-run']],
-      [['reset'], 'running', (vm) => ['reset', vm, '--yes', '--dry-run']],
-      [['accessConsole'], 'running', (vm) => ['login', vm, '--user', 'alice', '--dry-run']],
-      [['accessConsole'], 'running', (vm) => ['secret', 'rotate', vm, '--dry-run']],
-    ];
+  /** Runs vmop for every user on every VM; each has the exit code that the permissions held say. */
+  async function assertExitCodes(lines: readonly VmopLine[]): Promise<void> {
+    const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
     const cells = lines.flatMap((line) =>
       GIVEN.flatMap((given) => PLACES.map((place) => ({ line, given, place }))),
     );
-    await inParallel(cells, 4, async ({ line: [permissions, state, line], given, place }) => {
+    const wrong = await inParallel(cells, 4, async ({ line, given, place }) => {
       const { kubeconfig } = personOf(given);
-      const args = line(vmName(given, place, state));
-      const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
-      const { code, stderr } = await vmop(home, args, { kubeconfig, env });
-      const held: readonly string[] = heldPermissions(given, place);
-      const allowed = permissions.every((one) => held.includes(one));
-      assert.equal(code, allowed ? 0 : 4, `${given} on ${place}: vmop ${args.join(' ')}: ${stderr}`);
+      const args = line.args(vmName(given, place, line.state ?? 'running'));
+      const input = line.input === undefined ? {} : { input: line.input };
+      const { code, stdout, stderr } = await vmop(home, args, { kubeconfig, env, ...input });
+      const expected = expectedCode(line, heldPermissions(given, place));
+      const right = code === expected;
+      return right
+        ? []
+        : [`${given} on ${place}: vmop ${args.join(' ')}: ${code}, not ${expected}: ${stdout}${stderr}`];
     });
+    assert.deepEqual(wrong.flat(), []);
+  }
+
+  test('vmop gets through where the table says so, and exits with 4 elsewhere', () =>
+    assertExitCodes(VMOP_LINES));
+
+  test('vmop opens a console for who may, takes one over for who may, and exits with 4 for others', async () => {
+    // One after the other: a console leaves its user’s name behind.
+    for (const line of CONSOLE_LINES) await assertExitCodes([line]);
   });
 
   test('who claims another name in vmop meets the policy: exit code 4 with the permission and who gives it', async () => {
