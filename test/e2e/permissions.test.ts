@@ -10,6 +10,8 @@ import type { Cluster, JsonObject, KubeObject, Resource } from '../../src/lib/cl
 import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
+import type { Permission } from '../../src/lib/vm/types.ts';
+import { startApiProxy } from '../commands/api-proxy.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
@@ -33,6 +35,7 @@ import {
   vmName,
   type Given,
   type Place,
+  type State,
 } from './permissions/world.ts';
 
 const binaries = await findKubeBinaries();
@@ -228,31 +231,154 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     for (const line of CONSOLE_LINES) await assertExitCodes([line]);
   });
 
-  test('who claims another name in vmop meets the policy: exit code 4 with the permission and who gives it', async () => {
+  /** The VM's entries in spec.permissions, as an administrator writes them. */
+  function setPermissions(vm: string, permissions: JsonObject[]): Promise<unknown> {
+    const body = { spec: { permissions } };
+    return admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body });
+  }
+
+  /** What somebody still holds when vmop asks, and no longer when the API server is asked. */
+  const WITHDRAWN: {
+    given: Permission;
+    state: State;
+    line: string;
+    /** What is left to the user. */
+    left?: JsonObject[];
+    /** What the policies refuse once they know. */
+    probe: string;
+  }[] = [
+    { given: 'start', state: 'stopped', line: 'start VM --dry-run', probe: 'start' },
+    { given: 'stop', state: 'running', line: 'stop VM --dry-run', probe: 'stop' },
+    {
+      given: 'stop',
+      // Nothing is left to be patched.
+      state: 'stopped',
+      line: 'stop VM --force --dry-run',
+      probe: 'stop by force (delete the pod)',
+    },
+    { given: 'reset', state: 'running', line: 'reset VM --dry-run', probe: 'reset: touch the pod' },
+    {
+      given: 'accessConsole',
+      state: 'running',
+      line: 'secret rotate VM --dry-run',
+      probe: 'set the display password',
+    },
+    {
+      given: 'accessConsole',
+      state: 'running',
+      line: 'login VM --user alice --dry-run',
+      probe: 'log a user in on the guest',
+    },
+    {
+      given: 'takeConsole',
+      state: 'used',
+      line: 'console VM --take --file - --tunnel never',
+      left: [{ user: userOf('takeConsole'), may: ['accessConsole'] }],
+      probe: 'set the display password while somebody is connected',
+    },
+    {
+      given: 'takeConsole',
+      state: 'used',
+      line: 'logout VM --dry-run',
+      left: [{ user: userOf('takeConsole'), may: ['accessConsole'] }],
+      probe: 'log a user in on the guest while somebody is connected',
+    },
+  ];
+  for (const { given, state, line, left = [], probe } of WITHDRAWN) {
+    test(`withdrawn while vmop is at it: ${line} tells which permission is missing, and who gives it`, async () => {
+      const vm = vmName(given, 'own', state);
+      const ref = { namespace: NAMESPACE, name: vm };
+      const before = asArray(asObject((await admin.get(RAW_VMS, ref))['spec'])['permissions']).map(asObject);
+      const status = { consoleUser: 'sitter' };
+      await admin.patch(RAW_VMS, ref, { type: 'merge', body: { status } }, { subresource: 'status' });
+      const attempt = { ...personOf(given), vm };
+      const withdraw = async (): Promise<void> => {
+        await setPermissions(vm, [...left, { user: 'boss', may: [given] }]);
+        await eventually(async () => (await outcomeOf(actionOf(probe), attempt)).outcome === 'P');
+      };
+      const { code, stderr } = await whileAtIt(given, line.replace('VM', vm).split(' '), withdraw);
+      await setPermissions(vm, before);
+      assert.equal(code, 4, stderr);
+      const user = userOf(given);
+      assertTold(
+        stderr,
+        `${user} does not hold the permission ${given} on ${vm}`,
+        `spec.permissions of VM ${vm} gives it to boss; an administrator of namespace ${NAMESPACE} can change that`,
+      );
+      if (line.startsWith('console')) {
+        const what = `the permission takeConsole on ${vm} to take its console over from somebody who is connected`;
+        const warning = `warning: others will not see that the console of ${vm} is yours: the API server asks for ${what}\n`;
+        assert.ok(stderr.includes(warning), stderr);
+      }
+    });
+  }
+
+  test('who is no administrator any more is told that only administrators may', async () => {
+    const vm = vmName('start', 'own', 'stopped');
+    const user = userOf('start');
+    await allow(user, [{ apiGroups: [VMS.group], resources: ['vms'], verbs: ['patch'] }]);
+    const { cluster } = personOf('start');
+    const everything = { group: VMS.group, resource: 'vms', verb: 'patch', namespace: NAMESPACE };
+    const isAdministrator = async (): Promise<boolean> => (await cluster.canI(everything)).allowed;
+    await eventually(isAdministrator);
+    const line = ['permissions', 'grant', vm, '--user', 'eve', '--may', 'stop', '--dry-run'];
+    const { code, stderr } = await whileAtIt('start', line, async () => {
+      await admin.delete(ACCESS_RESOURCES.RoleBinding, { namespace: NAMESPACE, name: user });
+      await eventually(async () => !(await isAdministrator()));
+    });
+    assert.equal(code, 4, stderr);
+    assertTold(
+      stderr,
+      `${user} may not do that to ${vm}: only administrators of namespace ${NAMESPACE} are allowed to change spec.permissions`,
+      'no entry of spec.permissions is for this: ask an administrator to do it',
+    );
+  });
+
+  test('who claims another name in vmop is told the name that the API server knows', async () => {
     const vm = vmName('stop', 'own', 'stopped');
-    const permissions = (user: string): JsonObject => ({
-      spec: {
-        permissions: [
-          { role: 'stoppers', may: ['stop'] },
-          ...(user === '' ? [] : [{ user, may: ['start'] }]),
-        ],
+    const stoppers = { role: 'stoppers', may: ['stop'] };
+    await setPermissions(vm, [stoppers, { user: 'boss', may: ['start'] }]);
+    const { code, stderr } = await vmop(home, ['start', vm, '--dry-run', '--user-name', 'boss'], {
+      kubeconfig: personOf('stop').kubeconfig,
+    });
+    await setPermissions(vm, [stoppers]);
+    assert.equal(code, 4, stderr);
+    assertTold(
+      stderr,
+      `u-stop does not hold the permission start on ${vm}`,
+      `spec.permissions of VM ${vm} gives it to boss; an administrator of namespace ${NAMESPACE} can change that; ` +
+        'vmop was told that you are boss (--user-name, or userName of config.yaml), and the API server knows you as u-stop',
+    );
+  });
+
+  /** Runs vmop, and does something before its first write gets to the API server. */
+  async function whileAtIt(given: Given, line: string[], meanwhile: () => Promise<void>): Promise<VmopRun> {
+    const { kubeconfig } = personOf(given);
+    let done: Promise<void> | undefined;
+    const proxy = await startApiProxy({
+      kubeconfig,
+      async meet(method) {
+        if (method === 'PATCH' || method === 'DELETE') await (done ??= meanwhile());
+        return undefined;
       },
     });
-    const patch = (user: string): Promise<unknown> =>
-      admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body: permissions(user) });
-    await patch('boss');
-    const claimed = path.join(home, 'claimed.yaml');
-    await writeFile(claimed, 'userName: boss\n');
-    const { kubeconfig } = personOf('stop');
-    const { code, stderr } = await vmop(home, ['start', vm, '--dry-run'], {
-      kubeconfig,
-      env: { VMOP_CONFIG: claimed },
-    });
-    await patch('');
-    assert.equal(code, 4, stderr);
-    assert.match(stderr, /\bstart\b/);
-    assert.match(stderr, /administrator/);
-  });
+    try {
+      // Nothing is remembered there of who was an administrator.
+      const folder = await mkdtemp(path.join(home, 'while-'));
+      const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
+      const run = await vmop(folder, [...line, '--server', proxy.url], { kubeconfig, env });
+      assert.ok(done, 'nothing was written');
+      return run;
+    } finally {
+      await proxy.close();
+    }
+  }
+
+  /** The error and its hint, whole, and last of all. */
+  function assertTold(stderr: string, message: string, hint: string): void {
+    const told = stderr.slice(stderr.indexOf('error: '));
+    assert.equal(told, `error: ${message}\n  ${hint}\n`);
+  }
 
   test('a permission that is withdrawn ends at once, before access is applied again', async () => {
     const action = actionOf('start');

@@ -16,6 +16,7 @@ import {
   type PermissionsOwner,
 } from '../vm/permission-edit.ts';
 import { inScope, onlyForAdministrators, poolOf } from '../vm/permissions.ts';
+import { explainPoolRefusal } from '../vm/refusal.ts';
 import type { Grant, Vm, VmPool } from '../vm/types.ts';
 import { vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
@@ -204,7 +205,11 @@ async function changePool(
   refuseOnPool(change);
   const ref = parseVmName(pool, context.namespace);
   await requireAdministrator(context, ref);
-  const edited = await edit(context, POOLS, ref, change, { owner: 'pool', dryRun: flags['dry-run'] });
+  const edited = await edit(context, POOLS, ref, change, { owner: 'pool', dryRun: flags['dry-run'] }).catch(
+    (error: unknown) => {
+      throw explainPoolRefusal(error, ref);
+    },
+  );
   await context.print<PermissionResult>(
     { ...edited, kind: 'VmPool' },
     { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument },
