@@ -10,6 +10,7 @@ import type { Cluster, JsonObject, KubeObject, Resource } from '../../src/lib/cl
 import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
+import { consoleUse } from '../../src/lib/vm/state.ts';
 import type { Permission } from '../../src/lib/vm/types.ts';
 import { startApiProxy } from '../commands/api-proxy.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
@@ -391,6 +392,46 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     assert.equal((await tried(action, 'start', 'own')).outcome, 'P');
     await grant(['start']);
     assert.equal((await tried(action, 'start', 'own')).outcome, '✓');
+  });
+
+  test('whose console counts as connected is the same for vmop and the policies, also on a dead VM', async () => {
+    const ref = { namespace: NAMESPACE, name: vmName('accessConsole', 'own', 'used') };
+    const status = (running: string, runnerVersion: string | null): JsonObject => {
+      const condition = (type: string, text: string): JsonObject => {
+        const [value, reason = ''] = text.split('/');
+        const lastTransitionTime = '2026-11-22T00:00:00Z';
+        return { type, status: value, reason, message: '', observedGeneration: 1, lastTransitionTime };
+      };
+      const conditions = [condition('ConsoleConnected', 'True/Connected')];
+      if (running !== '') conditions.push(condition('Running', running));
+      return { runnerVersion, consoleUser: 'sitter', conditions };
+    };
+    const cases: [running: string, runnerVersion: string | null, connected: boolean][] = [
+      // Killed by force, and left like that for good.
+      ['True/VmTerminating', null, false],
+      ['True/VmTerminating', '4', true],
+      ['False/VmStopped', '4', false],
+      ['True/VmStarted', null, true],
+      ['Unknown/Lost', '4', false],
+      ['True/VmStarted', '4', true],
+      ['', null, false],
+    ];
+    const names = ['set the display password', 'log a user in on the guest', 'become the console’s user'];
+    const { cluster, user } = personOf('accessConsole');
+    for (const [running, runnerVersion, connected] of cases) {
+      const body = { status: status(running, runnerVersion) };
+      const vm = await admin.patch(VMS, ref, { type: 'merge', body }, { subresource: 'status' });
+      assert.equal(consoleUse(vm).connected, connected, running);
+      for (const name of names) {
+        const outcome = connected ? 'P' : '✓';
+        const action = actionOf(name);
+        // The Secret's policy has the VM from a cache.
+        await eventually(
+          async () => (await outcomeOf(action, { cluster, user, vm: ref.name })).outcome === outcome,
+          `${name}, ${running} ${runnerVersion}`,
+        );
+      }
+    }
   });
 
   test('what GitOps applies, users may still change within their permissions, and GitOps may withdraw', async () => {

@@ -74,9 +74,9 @@ export async function kubectlOutcomes(
 }
 
 /** A policy takes a moment to be in force. */
-export async function eventually(holds: () => Promise<boolean>): Promise<void> {
+export async function eventually(holds: () => Promise<boolean>, what = holds.toString()): Promise<void> {
   for (const since = Date.now(); !(await holds()); await pause(50))
-    assert.ok(Date.now() - since < PATIENCE_MS, `still not: ${holds.toString()}`);
+    assert.ok(Date.now() - since < PATIENCE_MS, `still not: ${what}`);
 }
 
 interface Ran {
