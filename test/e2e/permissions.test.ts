@@ -352,6 +352,36 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     );
   });
 
+  test('what is refused after a session, and of a pool, is told in the same words', async () => {
+    const { kubeconfig } = personOf('accessConsole');
+    const vm = vmName('accessConsole', 'own', 'running');
+    const { uid } = await admin.get(VMS, { namespace: NAMESPACE, name: vm });
+    const finish = ['finish-session', '--on-disconnect=stop', `--uid=${uid}`, `${NAMESPACE}/${vm}`, '-'];
+    const finished = await vmop(home, finish, { kubeconfig });
+    assert.equal(
+      finished.stderr,
+      `${vm}: stop failed after its console was closed: the API server asks for the permission stop on ${vm} to stop it\n`,
+    );
+    const pool = `pool-${userOf('start')}`;
+    await allow('vm-admin', [
+      { apiGroups: [VMS.group], resources: ['vms'], verbs: ['patch'] },
+      { apiGroups: [VMS.group], resources: ['vmpools'], verbs: ['get'] },
+    ]);
+    const granted = await vmop(
+      home,
+      ['permissions', 'grant', '--pool', pool, '--user', 'eve', '--may', 'stop'],
+      {
+        kubeconfig: await api.kubeconfigFor('vm-admin'),
+      },
+    );
+    assert.equal(granted.code, 4);
+    assertTold(
+      granted.stderr,
+      `the API server does not let vm-admin patch vmpools "${pool}"`,
+      `an administrator of namespace ${NAMESPACE} can allow it in a Role`,
+    );
+  });
+
   /** Runs vmop, and does something before its first write gets to the API server. */
   async function whileAtIt(given: Given, line: string[], meanwhile: () => Promise<void>): Promise<VmopRun> {
     const { kubeconfig } = personOf(given);
