@@ -1,4 +1,4 @@
-import { isAccessApplied } from '../access/plan.ts';
+import { isAccessApplied } from '../access/read.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject, compact } from '../cluster/parse.ts';
 import type { KubeObject, ObjectRef, Patch, Resource } from '../cluster/types.ts';
