@@ -11,7 +11,6 @@ import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
 import { consoleUse } from '../../src/lib/vm/state.ts';
-import type { Permission } from '../../src/lib/vm/types.ts';
 import { startApiProxy } from '../commands/api-proxy.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
@@ -21,6 +20,7 @@ import { ACTIONS, USES, type Action } from './permissions/actions.ts';
 import { eventually, kubectlOutcomes, outcomeOf, type Seen } from './permissions/attempt.ts';
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
 import { CONSOLE_LINES, expectedCode, VMOP_LINES, type VmopLine } from './permissions/vmop-lines.ts';
+import { WITHDRAWN } from './permissions/withdrawn.ts';
 import {
   buildWorld,
   CONFIG,
@@ -36,7 +36,6 @@ import {
   vmName,
   type Given,
   type Place,
-  type State,
 } from './permissions/world.ts';
 
 const binaries = await findKubeBinaries();
@@ -154,9 +153,9 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     const needs = parseAccessDenial(message)?.permission;
     const named =
       needs === undefined ||
-      (action.by === 'any' || action.by.length === 0
-        ? true
-        : action.by.some((permission) => permission === needs));
+      action.by === 'any' ||
+      action.by.length === 0 ||
+      action.by.some((one) => one === needs);
     return right && named ? [] : [`${action.name}, ${given} on ${place}: ${outcome} ${message}`];
   }
 
@@ -238,53 +237,6 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     return admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body });
   }
 
-  /** What somebody still holds when vmop asks, and no longer when the API server is asked. */
-  const WITHDRAWN: {
-    given: Permission;
-    state: State;
-    line: string;
-    /** What is left to the user. */
-    left?: JsonObject[];
-    /** What the policies refuse once they know. */
-    probe: string;
-  }[] = [
-    { given: 'start', state: 'stopped', line: 'start VM --dry-run', probe: 'start' },
-    { given: 'stop', state: 'running', line: 'stop VM --dry-run', probe: 'stop' },
-    {
-      given: 'stop',
-      // Nothing is left to be patched.
-      state: 'stopped',
-      line: 'stop VM --force --dry-run',
-      probe: 'stop by force (delete the pod)',
-    },
-    { given: 'reset', state: 'running', line: 'reset VM --dry-run', probe: 'reset: touch the pod' },
-    {
-      given: 'accessConsole',
-      state: 'running',
-      line: 'secret rotate VM --dry-run',
-      probe: 'set the display password',
-    },
-    {
-      given: 'accessConsole',
-      state: 'running',
-      line: 'login VM --user alice --dry-run',
-      probe: 'log a user in on the guest',
-    },
-    {
-      given: 'takeConsole',
-      state: 'used',
-      line: 'console VM --take --file - --tunnel never',
-      left: [{ user: userOf('takeConsole'), may: ['accessConsole'] }],
-      probe: 'set the display password while somebody is connected',
-    },
-    {
-      given: 'takeConsole',
-      state: 'used',
-      line: 'logout VM --dry-run',
-      left: [{ user: userOf('takeConsole'), may: ['accessConsole'] }],
-      probe: 'log a user in on the guest while somebody is connected',
-    },
-  ];
   for (const { given, state, line, left = [], probe } of WITHDRAWN) {
     test(`withdrawn while vmop is at it: ${line} tells which permission is missing, and who gives it`, async () => {
       const vm = vmName(given, 'own', state);
