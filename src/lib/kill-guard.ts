@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import path from 'node:path';
 
 /**
  * What is to be done when this process is killed (-9). A shell waits for the end of a pipe that only this process holds:
@@ -6,7 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
  */
 export interface KillGuard {
   /**
-   * End the group that this process leads, with `KILL` where it does not heed `TERM`. The result takes it back, for its
+   * End the group that this process leads with `TERM`, and after 2 s with `KILL`, or at once with that. The result takes it back, for its
    * number will be another process's.
    */
   watchProcess(pid: number, signal?: 'TERM' | 'KILL'): () => void;
@@ -19,6 +20,8 @@ export interface KillGuard {
 }
 
 const SCRIPT = `
+line_end='
+'
 processes=' ' folders= session=
 while IFS= read -r line; do
   case $line in
@@ -29,13 +32,25 @@ while IFS= read -r line; do
         *" $one "*) processes="\${processes%% $one *} \${processes#* $one }" ;;
       esac
       ;;
-    'folder '*) folders="$folders \${line#folder }" ;;
+    'folder '*) folders="$folders\${line#folder }$line_end" ;;
     'session '*) session=\${line#session } ;;
     dismiss) exit 0 ;;
   esac
 done
+set -f
 for one in $processes; do kill "-\${one%%:*}" "-\${one#*:}"; done
+IFS=$line_end
 for one in $folders; do rm -rf -- "$one"; done
+IFS=' '
+turns=20
+while [ $turns -gt 0 ]; do
+  alive=
+  for one in $processes; do kill -0 "-\${one#*:}" && alive=1; done
+  [ -n "$alive" ] || break
+  turns=$((turns - 1))
+  sleep 0.1
+done
+for one in $processes; do kill -KILL "-\${one#*:}"; done
 [ -z "$session" ] || [ $# -eq 0 ] || exec "$@" "$session"
 `;
 
@@ -78,7 +93,7 @@ class ShellGuard implements KillGuard {
   }
 
   watchFolder(folder: string): void {
-    if (/^[\w./-]+$/.test(folder)) this.#tell(`folder ${folder}`);
+    if (path.isAbsolute(folder) && !folder.includes('\n')) this.#tell(`folder ${folder}`);
   }
 
   session(detail: string): void {

@@ -29,6 +29,16 @@ export async function readSome(stream: Duplex, signal: AbortSignal): Promise<Buf
   }
 }
 
+/** Resolves when there is at least one byte, which stays. Errors: as `readExactly`. */
+export async function waitForBytes(stream: Duplex, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    if (stream.readableLength > 0) return;
+    stream.read(0);
+    await moreOf(stream, signal);
+  }
+}
+
 async function moreOf(stream: Duplex, signal: AbortSignal): Promise<void> {
   if (stream.errored) throw stream.errored;
   if (stream.readableEnded || stream.destroyed) throw new HungUp('it hangs up');

@@ -19,7 +19,6 @@ const INPUTS = 3;
 
 for (const api of await sandboxApis()) {
   describe(`ways to a desktop, and what becomes of it, on ${api.name}`, { skip: missing ?? api.skip }, () => {
-    const withKubelet = { skip: api.noKubelet };
     const situations = new Situations('Sessions');
     let real: RealSandbox;
     let elsewhere: string;
@@ -76,60 +75,68 @@ for (const api of await sandboxApis()) {
       await real.home.succeed(['login', DESKTOP, '--user', 'alice']);
     }
 
-    test(
-      '--tunnel always: picture and keys come through the API server, and the password stays in vmop',
-      withKubelet,
-      async (t) => {
-        const console = await connected(t, ['--tunnel', 'always', '-v']);
-        await allChannelsAreThere();
-        await real.guestIsShown();
-        await real.typeIntoGuest('echo through the API server');
-        await real.guestIsShown();
-        const { password } = await real.secret();
-        for (const pid of await real.viewers()) {
-          const seen = await Promise.all(
-            ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'latin1')),
-          );
-          assert.equal(seen.join().includes(password), false);
-        }
-        assert.equal(console.stderr().includes(password), false);
-        await console.shows(/the display password was ended/);
-        await eventually('QEMU refuses the password', async () =>
-          assert.equal(await takesPassword(await real.spicePort(), password), false),
+    test('--tunnel always: picture and keys come through the API server, and the password stays in vmop', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
+      const console = await connected(t, ['--tunnel', 'always', '-v']);
+      await allChannelsAreThere();
+      await real.guestIsShown();
+      await real.typeIntoGuest('echo through the API server');
+      await real.guestIsShown();
+      const { password } = await real.secret();
+      for (const pid of await real.viewers()) {
+        const seen = await Promise.all(
+          ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'latin1')),
         );
-        await real.typeIntoGuest('echo and without the password');
-        await interrupted(console);
-      },
-    );
+        assert.equal(seen.join().includes(password), false);
+      }
+      assert.equal(console.stderr().includes(password), false);
+      await console.shows(/the display password was ended/);
+      await eventually('QEMU refuses the password', async () =>
+        assert.equal(await takesPassword(await real.spicePort(), password), false),
+      );
+      await real.typeIntoGuest('echo and without the password');
+      await interrupted(console);
+    });
 
-    test(
-      'a display that is not reached directly is reached through the API server, and that is said',
-      withKubelet,
-      async (t) => {
-        const env = { VMOP_CONFIG: elsewhere };
-        const console = await connected(t, [], env);
-        assert.match(
-          console.stderr(),
-          /nothing accepts connections at 127\.0\.0\.77:\d+: going through the API/,
-        );
-        await interrupted(console);
-        const shut = await real.home.run(['console', DESKTOP, '--tunnel', 'never'], env);
-        assert.equal(shut.code, 9, shut.stderr);
-        situations.saw('the display is not reached, and --tunnel never', shut, DESKTOP);
-        const check = await real.home.run(['console', '--check', '--all', '-o', 'json'], env);
-        assert.equal(check.code, 1, check.stderr);
-        const rows = check.json();
-        assert.ok(Array.isArray(rows));
-        assert.deepEqual(
-          rows.map(({ name, reachable, via }) => [name, reachable, via]),
-          [
-            [DESKTOP, true, 'tunnel'],
-            ['desktop-2', false, undefined],
-            ['desktop-3', false, undefined],
-          ],
-        );
-      },
-    );
+    test('spicy shows it as well, with a ticket of vmop’s among its arguments and not the password', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
+      const console = await connected(t, ['--viewer', 'spicy']);
+      await allChannelsAreThere();
+      const spicy = (await real.home.processes()).find(({ args }) => /^(?:.*\/)?spicy$/.test(args[0] ?? ''));
+      assert.ok(spicy);
+      const { password } = await real.secret();
+      assert.match(spicy.args.join(' '), /--uri=spice\+unix:/);
+      assert.equal(spicy.args.join(' ').includes(password), false);
+      console.kill('SIGINT');
+      assert.equal((await console.ended()).code, 130);
+      await real.assertOnlySandboxIsLeft();
+    });
+
+    test('a display that is not reached directly is reached through the API server, and that is said', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
+      const env = { VMOP_CONFIG: elsewhere };
+      const console = await connected(t, [], env);
+      assert.match(
+        console.stderr(),
+        /nothing accepts connections at 127\.0\.0\.77:\d+: going through the API/,
+      );
+      await interrupted(console);
+      const shut = await real.home.run(['console', DESKTOP, '--tunnel', 'never'], env);
+      assert.equal(shut.code, 9, shut.stderr);
+      situations.saw('the display is not reached, and --tunnel never', shut, DESKTOP);
+      const check = await real.home.run(['console', '--check', '--all', '-o', 'json'], env);
+      assert.equal(check.code, 1, check.stderr);
+      const rows = check.json();
+      assert.ok(Array.isArray(rows));
+      assert.deepEqual(
+        rows.map(({ name, reachable, via }) => [name, reachable, via]),
+        [
+          [DESKTOP, true, 'tunnel'],
+          ['desktop-2', false, undefined],
+          ['desktop-3', false, undefined],
+        ],
+      );
+    });
 
     test('--on-disconnect logout: when the window is closed, and after kill -9', async (t) => {
       const closed = await connected(t, ['--on-disconnect', 'logout']);
@@ -191,7 +198,8 @@ for (const api of await sandboxApis()) {
       await real.assertOnlySandboxIsLeft();
     });
 
-    test('docs/console.md tells these', withKubelet, () => {
+    test('docs/console.md tells these', (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
       situations.assertDocumented('node --test test/e2e/console-ways.test.ts');
     });
   });

@@ -1,7 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { generate } from 'selfsigned';
 import type { Identity } from '../../src/lib/cluster/types.ts';
 import type { PolicyRule } from '../../src/lib/sandbox/api/index.ts';
 import { kubeBinaries, type TestBinaries } from '../../scripts/kube-binaries/build.ts';
@@ -9,6 +8,7 @@ import { kubeCacheFolder } from '../../src/lib/sandbox/kube-apiserver/binaries.t
 import { startKubeApiserver as start } from '../../src/lib/sandbox/kube-apiserver/index.ts';
 import { kubeconfigText, type SandboxCredentials } from '../../src/lib/sandbox/kubeconfig.ts';
 import { newToken } from '../../src/lib/sandbox/local-cluster.ts';
+import { clientCertificate, userAuthority } from './client-certificate.ts';
 
 /** A real API server with VM-Operator's kinds and the namespace `default`. */
 export interface KubeApiserver {
@@ -72,7 +72,7 @@ export async function startKubeApiserver(settings: KubeApiserverSettings = {}): 
   const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-kube-users-'));
   const authority = await userAuthority();
   const authorityFile = path.join(folder, 'users.crt');
-  await writeFile(authorityFile, authority.cert);
+  await writeFile(authorityFile, authority.certPem);
   const running = await start({
     binaries,
     directory: undefined,
@@ -106,48 +106,4 @@ export async function startKubeApiserver(settings: KubeApiserverSettings = {}): 
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-const CERTIFICATE = {
-  keyType: 'ec',
-  curve: 'P-256',
-  algorithm: 'sha256',
-  notBeforeDate: new Date(Date.now() - 3600_000),
-} as const;
-
-interface Authority {
-  private: string;
-  cert: string;
-}
-
-/** Signs the certificates of users. */
-async function userAuthority(): Promise<Authority> {
-  return await generate([{ name: 'commonName', value: 'users' }], {
-    ...CERTIFICATE,
-    extensions: [
-      { name: 'basicConstraints', cA: true, critical: true },
-      { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
-    ],
-  });
-}
-
-/** Name and groups are plain words. */
-async function clientCertificate(
-  authority: Authority,
-  { username, groups }: Identity,
-): Promise<{ keyPem: string; certPem: string }> {
-  const subject = [
-    ...groups.map((value) => ({ name: 'organizationName', value })),
-    { name: 'commonName', value: username },
-  ];
-  const { private: keyPem, cert: certPem } = await generate(subject, {
-    ...CERTIFICATE,
-    ca: { key: authority.private, cert: authority.cert },
-    extensions: [
-      { name: 'basicConstraints', cA: false, critical: true },
-      { name: 'keyUsage', digitalSignature: true, critical: true },
-      { name: 'extKeyUsage', clientAuth: true },
-    ],
-  });
-  return { keyPem, certPem };
 }

@@ -12,7 +12,7 @@ const GUARD = path.join(import.meta.dirname, '../../src/lib/kill-guard.ts');
 
 /** A process that guards a viewer and a folder, and then runs `then`. All of them hold a pipe of ours open. */
 async function guarded(t: TestContext, then: string) {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-guard-'));
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-guard * of $(false) '));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const source = `
     import { spawn, spawnSync } from 'node:child_process';
@@ -76,7 +76,23 @@ test('dismissed, it does nothing', async (t) => {
   assert.equal(existsSync(`${folder}.touched`), false);
 });
 
-test('what does not heed TERM is ended by KILL', async (t) => {
+test('what does not heed TERM is ended by KILL after it', async (t) => {
+  const { child, folder, everythingGone } = await guarded(
+    t,
+    `const deaf = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 600 & wait; wait'], {
+       detached: true,
+       stdio: ['ignore', 3, 'ignore', 3],
+     });
+     guard.watchProcess(deaf.pid);
+     guard.session('at last');
+     setInterval(() => {}, 1000);`,
+  );
+  child.kill('SIGKILL');
+  await everythingGone;
+  await until(() => existsSync(`${folder}.touched`), 'the command was run all the same');
+});
+
+test('what needs no time to tidy up is ended by KILL at once', async (t) => {
   const { child, everythingGone } = await guarded(
     t,
     `const other = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 600 & wait; wait'], {

@@ -51,7 +51,7 @@ export class Context {
   #cluster: Cluster | undefined;
   #afterwards: Cluster | undefined;
   #settings: Promise<Settings> | undefined;
-  readonly #subjects = new Map<string | undefined, Promise<Subject>>();
+  readonly #standings = new Map<string | undefined, Promise<Standing>>();
 
   constructor(parts: ContextParts) {
     this.#parts = parts;
@@ -120,15 +120,14 @@ export class Context {
   }
 
   /** Who I am in `spec.permissions`; `namespace` undefined: across all namespaces. */
-  subject(namespace: string | undefined): Promise<Subject> {
-    const known = this.#subjects.get(namespace) ?? this.#askSubject(namespace);
-    this.#subjects.set(namespace, known);
-    return known;
-  }
-
-  async #askSubject(namespace: string | undefined): Promise<Subject> {
+  async subject(namespace: string | undefined): Promise<Subject> {
     const [standing, settings] = await Promise.all([this.#rememberedStanding(namespace), this.settings]);
     return subjectOf(standing, settings, this.#parts.options['user-name']);
+  }
+
+  /** The name by which the API server knows me, whatever vmop was told. */
+  async username(namespace: string | undefined): Promise<string> {
+    return (await this.#rememberedStanding(namespace)).username;
   }
 
   /** What the API server says of me now, nothing remembered. */
@@ -179,8 +178,14 @@ export class Context {
     ];
   }
 
+  #rememberedStanding(namespace: string | undefined): Promise<Standing> {
+    const known = this.#standings.get(namespace) ?? this.#recallStanding(namespace);
+    this.#standings.set(namespace, known);
+    return known;
+  }
+
   /** Of whoever the kubeconfig, its files and the flags make me. */
-  async #rememberedStanding(namespace: string | undefined): Promise<Standing> {
+  async #recallStanding(namespace: string | undefined): Promise<Standing> {
     const { as = null, 'as-group': groups = [] } = this.#parts.options;
     const user = await credentialsFingerprint(this.#loadKubeconfig());
     return rememberedStanding(this.runtime, this.cluster, JSON.stringify([user, as, groups]), namespace);

@@ -5,10 +5,10 @@ import type { TextView, View } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { inParallel } from '../parallel.ts';
 import { missingPermission, permissionsOn } from '../vm/permissions.ts';
-import { explainRefusal } from '../vm/refusal.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { governingPool } from '../vm/inventory.ts';
 import type { Context } from './context.ts';
+import { explainFor } from './refusal.ts';
 import { AlreadyTold, asVmopError } from './report.ts';
 import { resolveTargets, type Target, type TargetFlags } from './targets.ts';
 
@@ -117,8 +117,7 @@ async function attempt<R>(
   try {
     return { ref, result: await act(target, progress) };
   } catch (error) {
-    const { name: user } = await context.subject(ref.namespace);
-    const explained = explainRefusal(error, { ...target, user, permissions });
+    const explained = await explainFor(context, error, { ...target, permissions });
     return { ref, error: withVm(asVmopError(explained), ref) };
   }
 }

@@ -26,6 +26,7 @@ export const AUTH_SPICE = 1;
 
 const AUTH_SELECTION = 0b0001;
 const AUTH_SASL = 0b0100;
+const MINI_HEADER = 0b1000;
 /** AUTH_SELECTION, AUTH_SPICE and MINI_HEADER: what every client of today can do. */
 const COMMON_CAPABILITIES = 0b1011;
 
@@ -81,6 +82,25 @@ export function linkMessage(): Buffer {
   return frame(body);
 }
 
+const DISPLAY_INIT = 101;
+const DISPLAY_INIT_BYTES = 14;
+
+/** What a viewer says first on a display channel: that it caches nothing worth mentioning. */
+export function displayInit(miniHeader: boolean): Buffer {
+  const header = Buffer.alloc(miniHeader ? 6 : 18);
+  // The long one begins with a serial and ends with a list that there is none of.
+  const at = miniHeader ? 0 : 8;
+  if (!miniHeader) header.writeUInt32LE(1);
+  header.writeUInt16LE(DISPLAY_INIT, at);
+  header.writeUInt32LE(DISPLAY_INIT_BYTES, at + 2);
+  const body = Buffer.alloc(DISPLAY_INIT_BYTES);
+  body.writeUInt8(1);
+  body.writeBigInt64LE(1n, 1);
+  body.writeUInt8(1, 9);
+  body.writeInt32LE(1, 10);
+  return Buffer.concat([header, body]);
+}
+
 /** A number as it stands in a link: the result, and the authentication that a client selects. */
 export function word(value: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -103,6 +123,8 @@ export interface LinkMessage {
   channel: SpiceChannel;
   /** Whether the client names its authentication before the ticket, if the server does likewise. */
   selectsAuth: boolean;
+  /** Whether its messages have the short header, if the server's have. */
+  miniHeader: boolean;
 }
 
 /** Errors: `NotSpice`; also for a type of channel that the protocol does not know. */
@@ -114,6 +136,7 @@ export function parseLinkMessage(message: Buffer): LinkMessage {
   return {
     channel: { type, id: message.readUInt8(HEADER_BYTES + 5) },
     selectsAuth: (common & AUTH_SELECTION) !== 0,
+    miniHeader: (common & MINI_HEADER) !== 0,
   };
 }
 
@@ -123,18 +146,20 @@ export interface LinkReply {
   /** SPKI (DER); empty when there is an error. */
   key: Buffer;
   selectsAuth: boolean;
+  miniHeader: boolean;
 }
 
 /** Errors: `NotSpice`. */
 export function parseLinkReply(reply: Buffer): LinkReply {
   const error = reply.readUInt32LE(HEADER_BYTES);
-  if (error !== LINK_OK) return { error, key: Buffer.alloc(0), selectsAuth: false };
+  if (error !== LINK_OK) return { error, key: Buffer.alloc(0), selectsAuth: false, miniHeader: false };
   if (reply.length < HEADER_BYTES + REPLY_BYTES) throw new NotSpice();
   const { common } = capabilities(reply, KEY_AT + KEY_BYTES);
   return {
     error,
     key: reply.subarray(KEY_AT, KEY_AT + KEY_BYTES),
     selectsAuth: (common & AUTH_SELECTION) !== 0,
+    miniHeader: (common & MINI_HEADER) !== 0,
   };
 }
 

@@ -1,6 +1,7 @@
 import { collectGrants, type AccessInput } from '../access/grants.ts';
 import type { AccessOptions } from '../access/manifests.ts';
-import { missingLimits, type AccessStep } from '../access/plan.ts';
+import type { AccessStep } from '../access/plan.ts';
+import { missingLimits } from '../access/read.ts';
 import { optionChanges, type PolicyOptions } from '../access/policies/options.ts';
 import { granteesWithTunnel } from '../access/roles.ts';
 import { lockedOutRunners } from '../access/runner-accounts.ts';

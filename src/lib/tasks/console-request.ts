@@ -92,9 +92,10 @@ async function placeOf(context: Context, flags: ConsoleFlags, settings: Settings
     return { kind: 'web', listen };
   }
   const plan = await findViewer(context, flags, settings);
-  if (flags.detach === true && plan.input === 'arguments') {
+  if (flags.detach === true && plan.input !== 'stdin') {
+    // It would have to find the display's password in its arguments or on disk.
     throw new VmopError('usage', `${plan.name} is only ever given a ticket of vmop's, which ends with it`, {
-      hint: 'leave out --detach',
+      hint: 'leave out --detach, or use a remote-viewer that reads its standard input',
     });
   }
   return { kind: 'viewer', plan };

@@ -1,6 +1,7 @@
 import { VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import type { Context } from '../cli/context.ts';
+import { explainFor } from '../cli/refusal.ts';
 import type { Settings } from '../cli/settings.ts';
 import { resolveVm } from '../cli/targets.ts';
 import type { DisconnectAction } from '../console-choices.ts';
@@ -21,7 +22,6 @@ import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { permissionsOn } from '../vm/permissions.ts';
-import { explainRefusal } from '../vm/refusal.ts';
 import type { Vm } from '../vm/types.ts';
 import { StepClock } from './console-clock.ts';
 import { readConsoleCommand, type ConsoleFlags, type ConsolePlace } from './console-request.ts';
@@ -91,7 +91,7 @@ export async function runConsole(
       else await openConsole(context, vm, request, { place, flags, settings: command.settings }, hooks);
     } catch (error) {
       const permissions = [flags.take === true ? ('takeConsole' as const) : ('accessConsole' as const)];
-      throw explainRefusal(error, { vm, pool, user: subject.name, permissions });
+      throw await explainFor(context, error, { vm, pool, permissions });
     }
   } finally {
     progress.done();

@@ -87,8 +87,11 @@ describe(
 
     test('--detach is nothing for them', async (t) => {
       const vm = await stage.vm(t, { name: 'alone' });
-      const ended = await stage.run([vm.name, '--viewer', await named('spicy'), '--detach']);
-      assert.equal(ended.code, 2, ended.stderr);
+      for (const args of [[], ['--viewer-arg={file}']]) {
+        const ended = await stage.run([vm.name, '--viewer', await named('spicy'), '--detach', ...args]);
+        assert.equal(ended.code, 2, ended.stderr);
+        assert.match(ended.stderr, /only ever given a ticket/);
+      }
     });
   },
 );

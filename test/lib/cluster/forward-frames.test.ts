@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { duplexPair } from 'node:stream';
 import { describe, test } from 'node:test';
 import {
   dataFrame,
@@ -6,6 +7,7 @@ import {
   pingFrame,
   synReplyFrame,
 } from '../../../src/lib/cluster/forward/spdy-frames.ts';
+import { WebSocketClient } from '../../../src/lib/cluster/forward/websocket.ts';
 import { WebSocketReader } from '../../../src/lib/cluster/forward/websocket-reader.ts';
 import { HeaderReader } from '../../../src/lib/sandbox/api/spdy-headers.ts';
 import { CONTROL, synStreamFrame } from '../../../src/lib/cluster/forward/spdy-frames.ts';
@@ -63,6 +65,19 @@ describe('a WebSocket’s frames', () => {
       assert.throws(() => reader.read(Buffer.from(bytes)), { code: 'unreachable' });
     });
   }
+});
+
+test('what is sent over a WebSocket that is gone holds nobody', async () => {
+  const [ours, theirs] = duplexPair();
+  const websocket = new WebSocketClient(ours, Buffer.alloc(0));
+  const closed = new Promise<void>((resolve) => {
+    websocket.start({ data: () => {}, heard: () => {}, closed: () => resolve() });
+  });
+  theirs.destroy();
+  await closed;
+  await new Promise<void>((resolve) => {
+    websocket.send(Buffer.alloc(1), Buffer.from('late'), resolve);
+  });
 });
 
 describe('SPDY’s frames', () => {

@@ -109,11 +109,32 @@ function message({ type = 1, id = 0, common = [0b1011], counts, offset = 18 }: M
 }
 
 const MESSAGES: [what: string, bytes: Buffer, parsed: LinkMessage | undefined][] = [
-  ['vmop’s own', linkMessage(), { channel: { type: 'main', id: 0 }, selectsAuth: true }],
-  ['a second head', message({ type: 2, id: 1 }), { channel: { type: 'display', id: 1 }, selectsAuth: true }],
-  ['a port', message({ type: 10, id: 2 }), { channel: { type: 'port', id: 2 }, selectsAuth: true }],
-  ['without capabilities', message({ common: [] }), { channel: { type: 'main', id: 0 }, selectsAuth: false }],
-  ['others', message({ common: [0b1010] }), { channel: { type: 'main', id: 0 }, selectsAuth: false }],
+  ['vmop’s own', linkMessage(), { channel: { type: 'main', id: 0 }, selectsAuth: true, miniHeader: true }],
+  [
+    'a second head',
+    message({ type: 2, id: 1 }),
+    { channel: { type: 'display', id: 1 }, selectsAuth: true, miniHeader: true },
+  ],
+  [
+    'a port',
+    message({ type: 10, id: 2 }),
+    { channel: { type: 'port', id: 2 }, selectsAuth: true, miniHeader: true },
+  ],
+  [
+    'without capabilities',
+    message({ common: [] }),
+    { channel: { type: 'main', id: 0 }, selectsAuth: false, miniHeader: false },
+  ],
+  [
+    'others',
+    message({ common: [0b0010] }),
+    { channel: { type: 'main', id: 0 }, selectsAuth: false, miniHeader: false },
+  ],
+  [
+    'one of them',
+    message({ common: [0b1010] }),
+    { channel: { type: 'main', id: 0 }, selectsAuth: false, miniHeader: true },
+  ],
   ['type 0', message({ type: 0 }), undefined],
   ['the tunnel that is no more', message({ type: 7 }), undefined],
   ['a type of another time', message({ type: 12 }), undefined],
@@ -149,9 +170,14 @@ function reply({ error = 0, common = [0b1011], count, offset = 178 }: Reply = {}
 }
 
 test('link replies', () => {
-  assert.deepEqual(parseLinkReply(reply()), { error: 0, key: KEY, selectsAuth: true });
-  assert.deepEqual(parseLinkReply(reply({ common: [] })), { error: 0, key: KEY, selectsAuth: false });
-  const refusal = { error: 5, key: Buffer.alloc(0), selectsAuth: false };
+  assert.deepEqual(parseLinkReply(reply()), { error: 0, key: KEY, selectsAuth: true, miniHeader: true });
+  assert.deepEqual(parseLinkReply(reply({ common: [] })), {
+    error: 0,
+    key: KEY,
+    selectsAuth: false,
+    miniHeader: false,
+  });
+  const refusal = { error: 5, key: Buffer.alloc(0), selectsAuth: false, miniHeader: false };
   assert.deepEqual(parseLinkReply(reply({ error: 5 })), refusal);
   assert.deepEqual(parseLinkReply(frame(Buffer.from([5, 0, 0, 0]))), refusal, 'nothing but the error');
   for (const broken of [reply({ count: 2 }), reply({ offset: 300 }), frame(Buffer.alloc(177))]) {

@@ -171,7 +171,11 @@ export class WebSocketClient {
   }
 
   #write(opcode: number, prefix: Buffer, bytes: Buffer, done?: () => void): void {
-    if (!this.#socket.writable) return;
+    if (!this.#socket.writable) {
+      // Whoever waits is not left waiting for a connection that is gone: `closed` tells of it.
+      if (done) setImmediate(done);
+      return;
+    }
     const mask = this.#masked ? randomBytes(4) : NO_MASK;
     const header = frameHeader(opcode, prefix.length + bytes.length, mask);
     const size = header.length + prefix.length + bytes.length;

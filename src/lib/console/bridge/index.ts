@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { VmopError } from '../../errors.ts';
 import type { Dial } from '../reach/dial.ts';
 import type { SpiceChannel } from '../spice-link.ts';
 import { within } from '../../within.ts';
+import { beginDisplay, LateEnd } from './display-start.ts';
 import { joinHalves } from './join.ts';
 import { linkChannel, type AskPassword } from './link.ts';
 import { LINK_MS } from './server-call.ts';
@@ -42,8 +44,8 @@ export interface BridgeOptions {
   password: AskPassword;
   /**
    * A session has one main channel, and a second one would end it. `kept`: the second is refused, so that a ticket that
-   * somebody has read takes nothing; `replaced`: it is the same page, opened anew, and the server itself ends the one
-   * before.
+   * somebody has read takes nothing; `replaced`: it is the same page, opened anew, and what it had before is ended first,
+   * without an event.
    */
   main: 'kept' | 'replaced';
   onEvent: (event: BridgeEvent) => void;
@@ -52,51 +54,87 @@ export interface BridgeOptions {
 /** Connections that have not shown the ticket; a viewer opens some twenty at most. */
 const MOST_LINKING = 64;
 
+/** How long a bridge that closes lets displays begin. */
+const BEGUN_MS = 2_500;
+
+interface Served {
+  /** Resolves when nothing is left of it, also towards the server. */
+  over: Promise<void>;
+  /** Its page has been opened anew: of this one nobody wants to hear any more. */
+  replaced: boolean;
+}
+
 export async function startBridge({ dial, password, main, onEvent }: BridgeOptions): Promise<Bridge> {
   const key = await createBridgeKey();
   const closing = new AbortController();
   const { signal } = closing;
-  const viewers = new Set<Duplex>();
-  const running = new Set<Promise<void>>();
+  const closed = new AbortController();
+  const served = new Map<Duplex, Served>();
   const mains = new Set<Duplex>();
+  /** Displays that the server knows of and has not answered yet: until then the session must not end. */
+  const beginning = new Map<Duplex, Promise<void>>();
+  const allBegun = async (): Promise<unknown> => await Promise.all(beginning.values());
   let linking = 0;
 
-  const admit = (viewer: Duplex, { type }: SpiceChannel): boolean => {
+  const admit = async (viewer: Duplex, { type }: SpiceChannel, begun: Promise<void>): Promise<boolean> => {
+    if (type === 'display') beginning.set(viewer, begun);
     if (type !== 'main') return true;
     if (main === 'kept' && mains.size > 0) return false;
     mains.add(viewer);
+    if (main === 'replaced') await endOthers(viewer);
     return true;
   };
 
-  const linkViewer = async (viewer: Duplex): ReturnType<typeof linkChannel> => {
+  /** A server that still ends one session when the next begins may end both. */
+  const endOthers = async (viewer: Duplex): Promise<void> => {
+    const others = [...served].filter(([each]) => each !== viewer);
+    for (const [each, one] of others) {
+      one.replaced = true;
+      each.destroy();
+    }
+    await Promise.all(others.map(([, { over }]) => over));
+  };
+
+  const linkViewer = async (viewer: Duplex, begun: Promise<void>): ReturnType<typeof linkChannel> => {
     linking += 1;
     try {
-      const admits = (channel: SpiceChannel): boolean => admit(viewer, channel);
-      return await linkChannel(viewer, { key, dial, password, admits, signal });
+      const admits = (channel: SpiceChannel): Promise<boolean> => admit(viewer, channel, begun);
+      return await linkChannel(viewer, { key, dial, password, admits, signal, lastSignal: closed.signal });
     } finally {
       linking -= 1;
     }
   };
 
-  const serve = async (viewer: Duplex): Promise<void> => {
+  const serve = async (viewer: Duplex, tell: (event: BridgeEvent) => void): Promise<void> => {
+    const begun = Promise.withResolvers<void>();
+    const hasBegun = (): void => {
+      beginning.delete(viewer);
+      begun.resolve();
+    };
     try {
-      const link = await linkViewer(viewer);
+      const link = await linkViewer(viewer, begun.promise);
       const { channel } = link;
       if (link.kind === 'refused') {
-        onEvent({ type: 'refused', channel, by: link.by, result: link.result });
+        tell({ type: 'refused', channel, by: link.by, result: link.result });
         await lastWords(viewer, link.answer, signal);
         return;
       }
-      onEvent({ type: 'linked', channel });
+      tell({ type: 'linked', channel });
       viewer.write(link.answer);
-      const by = await joinHalves(viewer, link.server);
-      if (!signal.aborted) onEvent({ type: 'closed', channel, by });
+      let { server } = link;
+      if (channel.type === 'display') {
+        await beginDisplay(viewer, server, { miniHeader: link.miniHeader, signal: closed.signal });
+        hasBegun();
+      } else if (channel.type === 'main') server = new LateEnd(server, allBegun);
+      const by = await joinHalves(viewer, server);
+      tell({ type: 'closed', channel, by });
+      server.destroy();
+      if (!server.closed) await once(server, 'close');
     } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof VmopError) onEvent({ type: 'unreachable', error });
+      if (error instanceof VmopError) tell({ type: 'unreachable', error });
       // The rest is a viewer that went away or never was one.
     } finally {
-      viewers.delete(viewer);
+      hasBegun();
       mains.delete(viewer);
       viewer.destroy();
     }
@@ -111,14 +149,19 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
         viewer.destroy();
         return;
       }
-      viewers.add(viewer);
-      const served = serve(viewer).finally(() => running.delete(served));
-      running.add(served);
+      const one: Served = { over: Promise.resolve(), replaced: false };
+      const tell = (event: BridgeEvent): void => {
+        if (!signal.aborted && !one.replaced) onEvent(event);
+      };
+      served.set(viewer, one);
+      one.over = serve(viewer, tell).finally(() => served.delete(viewer));
     },
     async close() {
       closing.abort();
-      for (const viewer of viewers) viewer.destroy();
-      await Promise.all(running);
+      for (const viewer of served.keys()) viewer.destroy();
+      const late = setTimeout(() => closed.abort(), BEGUN_MS);
+      await Promise.all([...served.values()].map(({ over }) => over));
+      clearTimeout(late);
     },
   };
 }

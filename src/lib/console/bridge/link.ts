@@ -26,14 +26,17 @@ export interface LinkOptions {
   dial: Dial;
   password: AskPassword;
   /** Asked once the ticket was shown: whether there is room for the channel beside those that are open. */
-  admits: (channel: SpiceChannel) => boolean;
+  admits: (channel: SpiceChannel) => Promise<boolean>;
   /** Ends the linking. */
   signal: AbortSignal;
+  /** Ends also what the server of a display is not left alone with: from the password on. */
+  lastSignal: AbortSignal;
 }
 
 /** How a link went; `answer`: what the viewer is still to be told. */
 export type Link = { channel: SpiceChannel; answer: Buffer } & (
-  { kind: 'linked'; server: Duplex } | { kind: 'refused'; by: 'bridge' | 'server'; result: number }
+  | { kind: 'linked'; server: Duplex; miniHeader: boolean }
+  | { kind: 'refused'; by: 'bridge' | 'server'; result: number }
 );
 
 /**
@@ -46,7 +49,8 @@ export type Link = { channel: SpiceChannel; answer: Buffer } & (
 export async function linkChannel(viewer: Duplex, options: LinkOptions): Promise<Link> {
   const { key, dial, signal } = options;
   const message = await within(LINK_MS, signal, (limit) => readFrame(viewer, limit));
-  const { channel, selectsAuth } = parseLinkMessage(message);
+  const { channel, selectsAuth, ...client } = parseLinkMessage(message);
+  const untilResult = channel.type === 'display' ? options.lastSignal : signal;
   let server = await callServer(message, dial, signal);
   let linked = false;
   try {
@@ -57,12 +61,12 @@ export async function linkChannel(viewer: Duplex, options: LinkOptions): Promise
     viewer.write(replyWithKey(frame, key.publicKey));
     const selects = selectsAuth && reply.selectsAuth;
     const shown = await within(LINK_MS, signal, (limit) => showsTicket(viewer, key, selects, limit));
-    if (!shown || !options.admits(channel)) {
+    if (!shown || !(await unlessAborted(options.admits(channel), signal))) {
       const result = LINK_PERMISSION_DENIED;
       return { kind: 'refused', channel, answer: word(result), by: 'bridge', result };
     }
     const password = await askPassword(options);
-    let result = await authenticate(server, password, selects, signal);
+    let result = await authenticate(server, password, selects, untilResult);
     if (result === LINK_PERMISSION_DENIED && password !== undefined) {
       // It has run out, or somebody changed it: a new one gets one more chance, on a connection of its own.
       const fresh = await askPassword(options, password);
@@ -70,13 +74,14 @@ export async function linkChannel(viewer: Duplex, options: LinkOptions): Promise
         server.stream.destroy();
         server = await callServer(message, dial, signal);
         const { error } = server.reply;
-        result = error === LINK_OK ? await authenticate(server, fresh, selects, signal) : error;
+        result = error === LINK_OK ? await authenticate(server, fresh, selects, untilResult) : error;
       }
     }
     const answer = word(result);
     if (result !== LINK_OK) return { kind: 'refused', channel, answer, by: 'server', result };
     linked = true;
-    return { kind: 'linked', channel, answer, server: server.stream };
+    const miniHeader = client.miniHeader && server.reply.miniHeader;
+    return { kind: 'linked', channel, answer, server: server.stream, miniHeader };
   } finally {
     if (!linked) server.stream.destroy();
   }

@@ -50,12 +50,9 @@ export function viewerPresentation(options: ViewerPresentationOptions): Presenta
   };
 }
 
-/** A viewer that is left alone cannot need vmop: it gets the password itself. */
-function isBridged(
-  { route }: PreparedConsole,
-  { plan, detach }: Pick<ViewerPresentationOptions, 'plan' | 'detach'>,
-): boolean {
-  return route.via === 'tunnel' || (!detach && needsBridge(plan));
+/** Only a viewer that reads the password on its standard input gets it, and only on the direct way. */
+function isBridged({ route }: PreparedConsole, { plan }: Pick<ViewerPresentationOptions, 'plan'>): boolean {
+  return route.via === 'tunnel' || needsBridge(plan);
 }
 
 async function straight(

@@ -12,6 +12,9 @@ import { Attempts, ProxyRefusal } from './reach-error.ts';
 /** How long one of several addresses may take before the next is tried; the last has the rest of the time. */
 const ATTEMPT_MS = 1_000;
 
+/** A network that is gone shows by itself only then: the system's own time is two hours. */
+const KEEP_ALIVE_MS = 15_000;
+
 /** Begins to connect to one of a name's addresses, both families by turns; without any the host is an address. */
 export function openSocket(host: string, port: number, addresses?: readonly LookupAddress[]): Socket {
   return connect({
@@ -21,6 +24,7 @@ export function openSocket(host: string, port: number, addresses?: readonly Look
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
     ...(addresses && { lookup: (_host, _options, found) => found(null, [...addresses]) }),

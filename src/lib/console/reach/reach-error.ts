@@ -11,6 +11,8 @@ export type ReachStep = 'dns' | 'tcp' | 'proxy' | 'port-forward' | 'tls' | 'gree
 /** Why no SPICE server was met. */
 export type ReachProblem =
   | 'nameUnknown'
+  /** Whoever knows names does not answer. */
+  | 'namesSilent'
   | 'refused'
   | 'unroutable'
   /** Nobody answers at all. */
@@ -98,7 +100,7 @@ export class Attempts extends Error {
 
 const BY_CODE: Record<string, ReachProblem> = {
   ENOTFOUND: 'nameUnknown',
-  EAI_AGAIN: 'nameUnknown',
+  EAI_AGAIN: 'namesSilent',
   ECONNREFUSED: 'refused',
   EHOSTUNREACH: 'unroutable',
   ENETUNREACH: 'unroutable',
@@ -110,7 +112,7 @@ const BY_CODE: Record<string, ReachProblem> = {
 
 /** What a failure of each step is; `proxied`: a proxy is what is looked for. */
 const PROBLEMS: Record<ReachStep, (error: unknown, proxied: boolean) => ReachProblem> = {
-  dns: (error, proxied) => (proxied ? 'proxyUnreachable' : addressProblem(error)),
+  dns: (error, proxied) => (proxied ? 'proxyUnreachable' : nameProblem(error)),
   tcp: (error, proxied) => (proxied ? 'proxyUnreachable' : addressProblem(error)),
   proxy: () => 'proxyRefused',
   'port-forward': () => 'forwardFailed',
@@ -123,6 +125,10 @@ function greetingProblem(error: unknown): ReachProblem {
   if (error instanceof NotSpice) return 'notSpice';
   if (error instanceof LinkRefusal) return error.error === LINK_NEEDS_TLS ? 'needsTls' : 'spiceError';
   return 'closed';
+}
+
+function nameProblem(error: unknown): ReachProblem {
+  return error instanceof TimeIsUp ? 'namesSilent' : codeProblem(error);
 }
 
 /** What the addresses of a host have in common. */
@@ -186,6 +192,10 @@ type Sentence = (target: ReachTarget, detail: string) => [message: string, hint:
 
 const SENTENCES: Record<ReachProblem, Sentence> = {
   nameUnknown: ({ host }) => [`the console's host ${host} has no address here`, ROUTE],
+  namesSilent: ({ host }) => [
+    `the console's host ${host} cannot be looked up: no name server answers`,
+    "are this machine's network and VPN up? --host names an address instead",
+  ],
   refused: ({ at }, detail) => [
     `nothing accepts connections at ${at}${ofEach(detail)}`,
     `is that the console's host and port? ${FIREWALL}`,

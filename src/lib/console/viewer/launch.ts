@@ -17,7 +17,7 @@ import type { Environment } from './platform.ts';
 export interface LaunchOptions {
   /** Ends the viewer (TERM, after 2 s KILL); with `detach` only until `launchViewer` resolves. */
   signal: AbortSignal;
-  /** The viewer shall outlive this process: nothing is heard from it but its end. */
+  /** The viewer, which reads its stdin, shall outlive this process: nothing is heard from it but its end. */
   detach?: boolean | undefined;
   /** Events of a viewer whose output can be understood, in order. */
   onEvent?: ((event: DisplayEvent) => void) | undefined;
@@ -42,7 +42,7 @@ export interface RunningViewer {
   ended: Promise<ViewerEnd>;
   /** The last lines that it wrote and that may be shown, sanitized. */
   output(): readonly string[];
-  /** TERM, after 2 s KILL. */
+  /** TERM, after 2 s KILL; not in the moment between its connection and its display. */
   stop(): Promise<ViewerEnd>;
 }
 
@@ -55,10 +55,10 @@ const HELD = ['/bin/sh', '-c', 'read -r begin <&3 && exec 3<&- && exec "$@"', 'v
 /** What the shell says when there is no such program, or one that nothing can run. */
 export const NOT_BEGUN = /^viewer: (?:\d+: )?(?:exec: )?(.+)$/;
 
+const WSLPATH_MS = 5000;
 const KILL_AFTER_MS = 2000;
-/** How long a viewer that shall be left alone may take to read its file. */
-const READ_FILE_WITHIN_MS = 10_000;
-const READ_FILE_POLL_MS = 50;
+/** How long a viewer that has just connected may take to have its display. */
+const DISPLAY_MS = 1500;
 /** How long the last output of a viewer that has ended is waited for. */
 const DRAIN_MS = 500;
 const KEPT_LINES = 50;
@@ -115,7 +115,7 @@ export function viewerEnvironment(env: Environment): NodeJS.ProcessEnv {
 async function pathFor(plan: ViewerPlan, file: string): Promise<string> {
   if (plan.pathStyle === 'native') return file;
   try {
-    return (await promisify(execFile)('wslpath', ['-w', file])).stdout.trim();
+    return (await promisify(execFile)('wslpath', ['-w', file], { timeout: WSLPATH_MS })).stdout.trim();
   } catch (error) {
     throw new VmopError(
       'console',
@@ -136,6 +136,8 @@ class ViewerProcess implements RunningViewer {
   readonly #lines: string[] = [];
   readonly #onAbort = (): void => void this.stop();
   readonly #forget: () => void;
+  /** From its connection on: resolves when it has its display. */
+  #display: PromiseWithResolvers<void> | undefined;
   #stopped = false;
 
   constructor(
@@ -165,6 +167,8 @@ class ViewerProcess implements RunningViewer {
       const event = understood ? parseViewerLine(line) : undefined;
       if (event === undefined) return;
       if (event.type === 'linking') void file?.remove();
+      if (event.type === 'mainOpened') this.#display ??= Promise.withResolvers();
+      if (event.type === 'displayCreated') this.#display?.resolve();
       onEvent(event);
     };
     readLines(this.#child.stdout, notice);
@@ -206,12 +210,10 @@ class ViewerProcess implements RunningViewer {
     this.#child.stdin?.on('error', () => {}).end(text);
   }
 
-  /** Lets the viewer go on alone, once it has the connection file. */
+  /** Lets the viewer go on alone, once it has read its stdin. */
   async release(): Promise<void> {
     const { stdin } = this.#child;
     if (stdin && !stdin.closed) await Promise.race([once(stdin, 'close'), this.ended]);
-    await this.#untilFileIsRead();
-    await this.#file?.remove();
     this.#letGo();
     this.#child.unref();
     this.#signal.throwIfAborted();
@@ -219,6 +221,7 @@ class ViewerProcess implements RunningViewer {
 
   async stop(): Promise<ViewerEnd> {
     this.#stopped = true;
+    await this.#untilDisplay();
     this.#kill('SIGTERM');
     const killer = setTimeout(() => this.#kill('SIGKILL'), KILL_AFTER_MS);
     const end = await this.ended;
@@ -244,13 +247,13 @@ class ViewerProcess implements RunningViewer {
     return { code, signal, stopped: this.#stopped };
   }
 
-  async #untilFileIsRead(): Promise<void> {
-    if (this.#file === undefined) return;
-    const { path } = this.#file;
-    const limit = AbortSignal.any([this.#signal, AbortSignal.timeout(READ_FILE_WITHIN_MS)]);
-    while (!limit.aborted && this.#isRunning() && existsSync(path)) {
-      await sleep(READ_FILE_POLL_MS, undefined, { signal: limit }).catch(() => {});
-    }
+  /** A SPICE server whose viewer goes while its display is being linked may crash, and the VM with it. */
+  async #untilDisplay(): Promise<void> {
+    if (this.#display === undefined) return;
+    const late = new AbortController();
+    const time = sleep(DISPLAY_MS, undefined, { signal: late.signal }).catch(() => {});
+    await Promise.race([this.#display.promise, this.ended, time]);
+    late.abort();
   }
 
   #keep(line: string): void {

@@ -11,7 +11,7 @@ interface KeyAndCertificate {
 
 /** Files below the API server's folder. */
 export const PKI = {
-  /** Signs the server's certificate; users have tokens. */
+  /** Signs the server's certificate, and those that users may have besides their tokens. */
   ca: 'pki/ca',
   server: 'pki/server',
   /** Signs what API server and kubelet show each other; no user has a certificate of it. */

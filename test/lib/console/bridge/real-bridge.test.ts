@@ -3,19 +3,22 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { asObject } from '../../../../src/lib/cluster/parse.ts';
 import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
 import { startBridge, type Bridge, type BridgeEvent } from '../../../../src/lib/console/bridge/index.ts';
 import { listenForViewer, type ViewerListener } from '../../../../src/lib/console/bridge/listener.ts';
 import { connectionFile } from '../../../../src/lib/console/connection-file.ts';
-import { endpointDial } from '../../../../src/lib/console/reach/dial.ts';
+import { endpointDial, tunnelDial, type Dial } from '../../../../src/lib/console/reach/dial.ts';
 import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { parsePpm, shareShown } from '../../../e2e/picture.ts';
 import { takesPassword } from '../../../e2e/spice-login.ts';
+import { findKubeBinaries, noKubelet, startKubeApiserver } from '../../../helpers/kube-apiserver.ts';
 import { spiceChannelType } from '../../../helpers/qmp.ts';
 import { missingForX11, startX11, type X11 } from '../../../helpers/x11.ts';
+import { openTestCluster, startTestApi, TOKEN } from '../../cluster/fixture.ts';
+import { createPod, NAMESPACE } from '../../cluster/forward-fixture.ts';
 import { missingProgram } from '../real-desktop.ts';
 import { startRealMachine, type RealMachine } from './real-machine.ts';
 import { patience } from './setup.ts';
@@ -23,6 +26,25 @@ import { linkAsViewer } from './spice-viewer.ts';
 
 const program = missingProgram();
 const missing = program === undefined ? await missingForX11() : `${program} is not installed`;
+interface Server {
+  url: string;
+  caPem: string;
+  token: string;
+}
+
+const without = noKubelet(await findKubeBinaries());
+const APIS: { name: string; skip?: string; start: (t: TestContext) => Promise<Server> }[] = [
+  { name: 'the embedded API', start: async (t) => ({ ...(await startTestApi(t)), token: TOKEN }) },
+  {
+    name: 'kube-apiserver',
+    ...(without === undefined ? {} : { skip: without }),
+    start: async (t) => {
+      const server = await startKubeApiserver();
+      t.after(() => server.close());
+      return { ...server, token: server.adminToken };
+    },
+  },
+];
 const given = <T>(value: T) => ({ value, source: 'test' });
 const REAL = 'only the bridge knows it';
 /** Waited for to the last: QEMU 7.2 may crash when a viewer breaks off while a channel with TLS is being linked. */
@@ -36,6 +58,8 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
   let events: BridgeEvent[];
   let password: (refused?: string) => Promise<string>;
   let endpoint: Endpoint;
+  /** Through this API server, where it is not undefined. */
+  let forward: Dial | undefined;
 
   before(async () => {
     [machine, x11] = await Promise.all([startRealMachine(), startX11()]);
@@ -49,10 +73,11 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     machine.probe.events.length = 0;
     password = async () => REAL;
     endpoint = { host: given('127.0.0.1'), port: given(machine.port) };
+    forward = undefined;
     await machine.setPassword(REAL, 'never');
     bridge = await startBridge({
       main: 'kept',
-      dial: (signal) => endpointDial(endpoint)(signal),
+      dial: (signal) => (forward ? tunnelDial({ endpoint, forward }) : endpointDial(endpoint))(signal),
       password: (refused) => password(refused),
       onEvent: (event) => events.push(event),
     });
@@ -88,6 +113,26 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     return told.map(({ data }) => asObject(data['client']));
   }
 
+  // The first: a server that has shown its display to somebody bears it.
+  test('no viewer that goes while its display is being linked takes the machine with it', async () => {
+    for (let round = 0; round < 20; round++) {
+      const main = connect(listener.socket ?? '');
+      assert.equal((await linkAsViewer(main, bridge.ticket)).result, 0);
+      const header = await readExactly(main, 6, patience());
+      const connectionId = (await readExactly(main, header.readUInt32LE(2), patience())).readUInt32LE();
+      // ATTACH_CHANNELS
+      main.write(Buffer.from([104, 0, 0, 0, 0, 0]));
+      main.resume();
+      const channels = [2, 3, 4].map(async (type) => {
+        const stream = connect(listener.socket ?? '');
+        assert.equal((await linkAsViewer(stream, bridge.ticket, { type, connectionId })).result, 0);
+        return stream;
+      });
+      for (const stream of [main, ...(await Promise.all(channels))]) stream.destroy();
+      await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
+    }
+  });
+
   test('all channels of one session, the picture, and a password that nobody else learns', async () => {
     const output = await withViewer(async () => {
       const [main, ...others] = await clients(...ALL);
@@ -120,6 +165,23 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
       ['cursor', 'display', 'inputs', 'main', 'playback', 'record', 'usbredir'],
     );
   });
+
+  for (const api of APIS) {
+    test(`all of it through the port-forward of ${api.name}`, { skip: api.skip ?? false }, async (t) => {
+      const server = await api.start(t);
+      const cluster = await openTestCluster(t, server, { token: server.token });
+      await createPod(cluster, 'desktop');
+      const pod = { namespace: NAMESPACE, name: 'desktop' };
+      forward = async (signal) => await cluster.forward(pod, machine.port, { signal });
+      await withViewer(async () => {
+        const [main, ...others] = await clients(...ALL);
+        for (const client of others) assert.equal(client['connection-id'], main?.['connection-id']);
+        const heads = machine.probe.events.filter((event) => spiceChannelType(event) === 2);
+        assert.equal(heads.length, 2, 'two screens');
+      });
+      await eventually(async () => (await machine.probe.spiceChannels()).length === 0);
+    });
+  }
 
   test('TLS begins in the bridge', async () => {
     const tls = { ca: given(machine.certificate), hostSubject: given('CN=desktop') };

@@ -247,7 +247,7 @@ const late = (...before: Error[]): Error =>
 
 const SYSTEM: [error: Error, problem: ReachProblem][] = [
   [failed('ENOTFOUND'), 'nameUnknown'],
-  [failed('EAI_AGAIN'), 'nameUnknown'],
+  [failed('EAI_AGAIN'), 'namesSilent'],
   [failed('ECONNREFUSED'), 'refused'],
   [failed('EHOSTUNREACH'), 'unroutable'],
   [failed('ENETUNREACH'), 'unroutable'],
@@ -260,6 +260,16 @@ const SYSTEM: [error: Error, problem: ReachProblem][] = [
   [late(failed('ENETUNREACH')), 'unroutable'],
   [late(failed('ETIMEDOUT')), 'timeout'],
 ];
+const NAMES: [error: Error, message: RegExp][] = [
+  [failed('ENOTFOUND'), /^the console's host h has no address here$/],
+  [failed('EAI_AGAIN'), /^the console's host h cannot be looked up: no name server answers$/],
+  [late(), /^the console's host h cannot be looked up: no name server answers$/],
+];
+test('a name that nobody knows, and nobody who knows names', () => {
+  const target = { host: 'h', at: 'h:1', proxy: undefined };
+  for (const [error, message] of NAMES) assert.match(reachError(error, 'dns', target).message, message);
+});
+
 test('what the system reports of one address or several', () => {
   const target = { host: 'h', at: 'h:1', proxy: undefined };
   for (const [error, problem] of SYSTEM) {

@@ -110,6 +110,18 @@ test('a viewer that is deaf to TERM is killed', async (t) => {
   assert.deepEqual(await viewer.stop(), { code: null, signal: 'SIGKILL', stopped: true });
 });
 
+test('a viewer whose display is being linked is ended after that', async (t) => {
+  const { plan } = await fakeViewer(
+    t,
+    'out x: main channel: opened\nlater x: creating spice display (#:0)\nstay',
+  );
+  const { options, until, events } = listener();
+  const viewer = await launchViewer(plan, TEXT, options);
+  await until('mainOpened');
+  assert.deepEqual(await viewer.stop(), { code: null, signal: 'SIGTERM', stopped: true });
+  assert.deepEqual(events, [{ type: 'mainOpened' }, { type: 'displayCreated', display: 0 }]);
+});
+
 test('what a script has started ends with it', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'vmop-test-'));
   t.after(() => rm(folder, { recursive: true }));
@@ -199,18 +211,15 @@ for (const [how, end] of ENDS) {
   });
 }
 
-for (const input of ['stdin', 'file'] as const) {
-  test(`a detached viewer outlives this process, its connection file (${input}) does not`, async (t) => {
-    const { plan, report, gone } = await fakeViewer(t, 'stay', input === 'file' ? FILE : {});
-    const child = await launcher(t, plan, 'detach');
-    await once(child, 'exit');
-    const { args, pid, text } = await report;
-    assert.match(text, /hunter2/);
-    if (input === 'file') assert.equal(existsSync(path.dirname(args.at(-1) ?? '')), false);
-    process.kill(pid, 'SIGTERM');
-    await gone;
-  });
-}
+test('a detached viewer outlives this process', async (t) => {
+  const { plan, report, gone } = await fakeViewer(t, 'stay');
+  const child = await launcher(t, plan, 'detach');
+  await once(child, 'exit');
+  const { pid, text } = await report;
+  assert.match(text, /hunter2/);
+  process.kill(pid, 'SIGTERM');
+  await gone;
+});
 
 test('arguments: debug for a viewer that is listened to, the file in its place', () => {
   const plan: ViewerPlan = {

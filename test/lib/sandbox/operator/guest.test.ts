@@ -62,9 +62,8 @@ for (const api of await sandboxApis()) {
       const vm = await sandbox.waitFor(name, (now) => now.status.loggedInUser === 'alice');
       assert.equal(reason(vm), 'LoggedIn');
       await setUser('bob');
-      const recorded = record(t, sandbox.admin, name);
-      await sandbox.waitFor(name, (now) => now.status.loggedInUser === 'bob');
-      await recorded.stop();
+      const recorded = await record(t, sandbox.admin, name);
+      await recorded.until((now) => now.status.loggedInUser === 'bob');
       assert.ok(recorded.states.every((state) => holds(state, 'UserLoggedIn')));
       await setUser(null);
       await sandbox.waitFor(

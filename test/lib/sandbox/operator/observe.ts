@@ -53,19 +53,28 @@ export async function logHas(
   }
 }
 
-/** Everything that a VM goes through from now on, until `stop` is called or the test ends. */
-export function record(
-  t: TestContext,
-  cluster: Cluster,
-  name: string,
-): { states: Vm[]; stop: () => Promise<void> } {
+/** What a VM goes through. */
+export interface Recording {
+  states: Vm[];
+  /** Ends it once a state that satisfies was recorded; rejects after 10 s. Other watches may be ahead of this one. */
+  until(satisfies: (vm: Vm) => boolean): Promise<void>;
+  /** Ends it now. */
+  stop(): Promise<void>;
+}
+
+/** Everything that a VM goes through, from its present state on; ends with the test at the latest. */
+export async function record(t: TestContext, cluster: Cluster, name: string): Promise<Recording> {
   const states: Vm[] = [];
   const ended = new AbortController();
+  const begun = Promise.withResolvers<void>();
+  let onState: () => void = () => {};
   const watching = (async () => {
     const options = { namespace: 'default', fieldSelector: `metadata.name=${name}`, signal: ended.signal };
     for await (const change of cluster.watch(VMS, options)) {
       if (change.type === 'synced') states.push(...change.items);
       else states.push(change.item);
+      begun.resolve();
+      onState();
     }
   })();
   const stop = async (): Promise<void> => {
@@ -73,7 +82,23 @@ export function record(
     await watching;
   };
   t.after(stop);
-  return { states, stop };
+  await begun.promise;
+  return {
+    states,
+    stop,
+    async until(satisfies) {
+      await new Promise<void>((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`${name} never came to it`)), WAIT_MS);
+        onState = () => {
+          if (!states.some(satisfies)) return;
+          clearTimeout(late);
+          resolve();
+        };
+        onState();
+      });
+      await stop();
+    },
+  };
 }
 
 /** What a condition went through, as `status/reason`, repetitions left out. */

@@ -3,6 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { bigLetter, bigLettersShell } from '../../../../src/lib/sandbox/guest-image/big-letters.ts';
 import { guestCache, guestImage } from '../../../../src/lib/sandbox/guest-image/build.ts';
@@ -29,6 +30,19 @@ function readCpio(archive: Buffer): [string, string, string][] {
     at = aligned(start + size);
   }
 }
+
+test('the guest’s files are the same in a build, which is in ASCII', async (t) => {
+  const source = new URL('../../../../src/lib/sandbox/guest-image/', import.meta.url);
+  const text = await readFile(new URL('guest-files.ts', source), 'utf8');
+  const escaped = text
+    .replaceAll('./', source.href)
+    .replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  assert.notEqual(escaped, text);
+  const built = path.join(await temporaryFolder((end) => t.after(end)), 'guest-files.ts');
+  await writeFile(built, escaped);
+  const { GUEST_FILES: files } = await import(pathToFileURL(built).href);
+  assert.deepEqual(files, GUEST_FILES);
+});
 
 test('an archive is what the kernel unpacks, the same bytes each time', () => {
   const entries = [cpioFolder('a'), cpioFile('a/f', 'hello'), cpioFile('a/x', '', 0o755)];
