@@ -14,7 +14,7 @@ import { DESKTOP, missingForDesktop, RealSandbox } from './real-sandbox.ts';
 import { takesPassword } from './spice-login.ts';
 
 const api = (await sandboxApis()).find(({ name }) => name === 'kube-apiserver');
-const skip = (await missingForDesktop()) ?? api?.skip ?? false;
+const skip = (await missingForDesktop()) ?? api?.skip ?? api?.noKubelet ?? false;
 const POD = { namespace: 'default', name: DESKTOP };
 const LIMIT_MS = 30_000;
 

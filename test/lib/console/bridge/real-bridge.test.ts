@@ -33,7 +33,7 @@ interface Server {
 }
 
 const without = noKubelet(await findKubeBinaries());
-const APIS: { name: string; skip?: string; start: (t: TestContext) => Promise<Server> }[] = [
+const APIS: { name: string; skip?: string | undefined; start: (t: TestContext) => Promise<Server> }[] = [
   { name: 'the embedded API', start: async (t) => ({ ...(await startTestApi(t)), token: TOKEN }) },
   {
     name: 'kube-apiserver',
