@@ -13,7 +13,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { rolldown } from 'rolldown';
-import { findKubeBinaries, startKubeApiserver } from '../test/helpers/kube-apiserver.ts';
+import { findKubeBinaries, noKubelet, startKubeApiserver } from '../test/helpers/kube-apiserver.ts';
 import { loadKubeconfig, openCluster } from '../src/lib/cluster/index.ts';
 import { createPod } from '../test/lib/cluster/forward-fixture.ts';
 import { median } from './lib.ts';
@@ -135,7 +135,8 @@ async function measure(
 
 async function bench(bytes: number, rounds: number): Promise<void> {
   const binaries = await findKubeBinaries();
-  if ('reason' in binaries) throw new Error(binaries.reason);
+  const missing = noKubelet(binaries);
+  if ('reason' in binaries || missing !== undefined) throw new Error(missing);
   const server = await startKubeApiserver();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'vmop-bench-'));
   const podPort = net.createServer({ allowHalfOpen: false }, servePort);

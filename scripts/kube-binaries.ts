@@ -1,13 +1,14 @@
 /**
- * Builds the programs of a real API server (kube-apiserver, etcd, kubectl, and tools/kubernetes/kubelet) for the tests
- * and for `vmop sandbox start --api kube-apiserver`, unless this machine has them; prints their folder. Minutes the
- * first time.
+ * Finds the programs of a real API server (kube-apiserver, etcd, kubectl, and tools/kubernetes/kubelet) for the tests and
+ * for `vmop sandbox start --api kube-apiserver`: in KUBEBUILDER_ASSETS, else as they were built on this machine; builds
+ * what is missing, minutes the first time. Prints their folders.
  */
 import path from 'node:path';
-import { buildKubeBinaries } from './kube-binaries/build.ts';
+import { kubeBinaries } from './kube-binaries/build.ts';
 
-const { kubeApiserver } = await buildKubeBinaries({
-  env: process.env,
-  say: (line) => void process.stderr.write(`${line}\n`),
-});
-process.stdout.write(`${path.dirname(kubeApiserver)}\n`);
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const { kubeApiserver, etcd, kubectl, ...rest } = await kubeBinaries({ env: process.env, say });
+const files = [kubeApiserver, etcd, kubectl];
+if (rest.kubelet === undefined) say(rest.noKubelet);
+else files.push(rest.kubelet);
+for (const folder of new Set(files.map((file) => path.dirname(file)))) process.stdout.write(`${folder}\n`);

@@ -35,6 +35,7 @@ const DEMO: SystemPackage[] = [
 const TEST: SystemPackage[] = [
   ...DEMO,
   { name: 'xdotool', program: 'xdotool' },
+  { name: 'spice-client-gtk', program: 'spicy' },
   { name: 'chromium', program: 'chromium' },
 ];
 

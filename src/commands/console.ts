@@ -1,7 +1,12 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
 import { TARGET_FLAGS, VMS_ARG } from '../lib/cli/flags.ts';
-import { DISCONNECT_ACTIONS, TUNNEL_CHOICES } from '../lib/console-choices.ts';
+import {
+  DEFAULT_VALIDITY_SECONDS,
+  DISCONNECT_ACTIONS,
+  TUNNEL_CHOICES,
+  WEB_VALIDITY_SECONDS,
+} from '../lib/console-choices.ts';
 import { checkConsoles } from '../lib/tasks/console-check.ts';
 import { runConsole } from '../lib/tasks/console.ts';
 
@@ -64,7 +69,7 @@ export default class Console extends VmopCommand {
     title: Flags.string({ summary: 'title of the window (default: the VM’s name)' }),
     'full-screen': Flags.boolean({ summary: 'fill the screen' }),
     validity: Flags.string({
-      summary: 'how long a new password is valid, e.g. 60s (default: 60s; with --web 150s)',
+      summary: `how long a new password is valid, e.g. 60s (default: ${DEFAULT_VALIDITY_SECONDS}s; with --web ${WEB_VALIDITY_SECONDS}s)`,
     }),
     timeout: Flags.string({
       summary: 'how long to wait for the log-in and for the runner’s confirmation',

@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { VmopCommand } from '../lib/cli/command.ts';
-import { listUsable, watchUsable } from '../lib/tasks/list.ts';
-import { vmListView } from '../lib/tasks/views.ts';
+import { runList } from '../lib/tasks/list.ts';
 
 export default class List extends VmopCommand {
   static override aliases = ['ls'];
@@ -25,19 +24,6 @@ export default class List extends VmopCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(List);
-    const context = await this.begin(flags);
-    const request = {
-      namespace: flags['all-namespaces'] ? undefined : context.namespace,
-      labelSelector: flags.selector,
-      scope: flags['all-vms'] ? ('all' as const) : flags.mine ? ('mine' as const) : ('usable' as const),
-    };
-    const view = vmListView(() => context.runtime.now(), flags['all-namespaces']);
-    if (flags.watch) {
-      await watchUsable(context, request, view);
-      return;
-    }
-    const { rows, emptyBecause } = await listUsable(context, request);
-    await context.print(rows, view);
-    if (emptyBecause !== undefined) context.terminal.info(emptyBecause);
+    await runList(await this.begin(flags), flags);
   }
 }

@@ -1,7 +1,6 @@
 import { VmopCommand } from '../lib/cli/command.ts';
 import { VM_ARG } from '../lib/cli/flags.ts';
-import { detailView, loadDetail } from '../lib/tasks/show.ts';
-import { resolveVm } from '../lib/cli/targets.ts';
+import { showVm } from '../lib/tasks/show.ts';
 
 export default class Show extends VmopCommand {
   static override summary = 'everything about one virtual machine';
@@ -12,8 +11,6 @@ export default class Show extends VmopCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Show);
-    const context = await this.begin(flags);
-    const detail = await loadDetail(context, await resolveVm(context, args.vm));
-    await context.print(detail, detailView(await context.cluster.now()));
+    await showVm(await this.begin(flags), args.vm);
   }
 }

@@ -37,7 +37,13 @@ export async function startApiProxy(options: ApiProxyOptions = {}): Promise<ApiP
   const credentials: https.RequestOptions = {};
   await target?.config.applyToHTTPSOptions(credentials);
   const requests: string[] = [];
-  const agent = new https.Agent({ keepAlive: true, ...(credentials.ca ? { ca: credentials.ca } : {}) });
+  const { ca, cert, key } = credentials;
+  const agent = new https.Agent({
+    keepAlive: true,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+  });
   const server = http.createServer((incoming, outgoing) => {
     const { method = 'GET', url: path = '/' } = incoming;
     requests.push(`${method} ${path}`);

@@ -76,6 +76,7 @@ for (const api of await sandboxApis()) {
     }
 
     test('--tunnel always: picture and keys come through the API server, and the password stays in vmop', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
       const console = await connected(t, ['--tunnel', 'always', '-v']);
       await allChannelsAreThere();
       await real.guestIsShown();
@@ -97,7 +98,22 @@ for (const api of await sandboxApis()) {
       await interrupted(console);
     });
 
+    test('spicy shows it as well, with a ticket of vmop’s among its arguments and not the password', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
+      const console = await connected(t, ['--viewer', 'spicy']);
+      await allChannelsAreThere();
+      const spicy = (await real.home.processes()).find(({ args }) => /^(?:.*\/)?spicy$/.test(args[0] ?? ''));
+      assert.ok(spicy);
+      const { password } = await real.secret();
+      assert.match(spicy.args.join(' '), /--uri=spice\+unix:/);
+      assert.equal(spicy.args.join(' ').includes(password), false);
+      console.kill('SIGINT');
+      assert.equal((await console.ended()).code, 130);
+      await real.assertOnlySandboxIsLeft();
+    });
+
     test('a display that is not reached directly is reached through the API server, and that is said', async (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
       const env = { VMOP_CONFIG: elsewhere };
       const console = await connected(t, [], env);
       assert.match(
@@ -182,7 +198,8 @@ for (const api of await sandboxApis()) {
       await real.assertOnlySandboxIsLeft();
     });
 
-    test('docs/console.md tells these', () => {
+    test('docs/console.md tells these', (t) => {
+      if (api.noKubelet !== undefined) return t.skip(api.noKubelet);
       situations.assertDocumented('node --test test/e2e/console-ways.test.ts');
     });
   });

@@ -4,7 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { field } from '../commands/suite.ts';
-import { eventually, isViewer, type CliProcess } from '../helpers/cli-process.ts';
+import { eventually, type CliProcess } from '../helpers/cli-process.ts';
 import { DESKTOP, missingForDesktop, RealSandbox } from './real-sandbox.ts';
 import { takesPassword } from './spice-login.ts';
 
@@ -81,8 +81,7 @@ describe('faults with a real guest and viewer', { skip: missing }, () => {
     const expiry = Number((await real.secret()).expiry);
     const now = Math.floor(Date.now() / 1000);
     assert.ok(expiry >= began + 39 && expiry <= now + 41, `${expiry - now} s from now`);
-    await real.home.waitForProcesses('the viewer has ended', (running) => !running.some(isViewer));
-    await real.assertOnlySandboxIsLeft();
+    await eventually('viewer and guard have ended', async () => await real.assertOnlySandboxIsLeft());
     // What it left does not bother the next one.
     const next = open(t);
     await next.shows(/connected to desktop-1/);

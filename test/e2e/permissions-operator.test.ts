@@ -116,7 +116,7 @@ suite('VM-Operator and its runners work on where access was applied', { skip }, 
       { user: 'alice', may: ['*'] },
       { user: 'bob', may: ['accessConsole'] },
     ];
-    await buildVm(admin, VM, 'running', permissions, undefined, 'runner');
+    await buildVm(admin, VM, 'running', permissions, { serviceAccountName: 'runner' });
     const applied = await apply();
     assert.equal(applied.code, 0, applied.stderr);
     await inForce();

@@ -10,12 +10,17 @@ import type { Cluster, JsonObject, KubeObject, Resource } from '../../src/lib/cl
 import { inParallel } from '../../src/lib/parallel.ts';
 import { parseAccessDenial } from '../../src/lib/vm/access-denial.ts';
 import { VMS } from '../../src/lib/vm/parse.ts';
+import { consoleUse } from '../../src/lib/vm/state.ts';
+import { startApiProxy } from '../commands/api-proxy.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
-import { ACTIONS, type Action } from './permissions/actions.ts';
-import { eventually, outcomeOf, ran, type Seen } from './permissions/attempt.ts';
+import { startFakeSpice, type FakeSpice } from './fake-spice.ts';
+import { ACTIONS, USES, type Action } from './permissions/actions.ts';
+import { eventually, kubectlOutcomes, outcomeOf, type Seen } from './permissions/attempt.ts';
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
+import { CONSOLE_LINES, expectedCode, VMOP_LINES, type VmopLine } from './permissions/vmop-lines.ts';
+import { WITHDRAWN } from './permissions/withdrawn.ts';
 import {
   buildWorld,
   CONFIG,
@@ -26,7 +31,6 @@ import {
   NAMESPACE,
   PLACES,
   RAW_VMS,
-  secretName,
   STOPPERS_GROUP,
   userOf,
   vmName,
@@ -57,6 +61,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
   let api: KubeApiserver;
   let admin: Cluster;
   let home: string;
+  let spice: FakeSpice;
   const people = new Map<Given, Person>();
 
   const open = (kubeconfig: string): Cluster =>
@@ -80,7 +85,8 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await writeFile(path.join(home, 'config.yaml'), `roles: { '${STOPPERS_GROUP}': stoppers }\n`);
     api = await startKubeApiserver();
     admin = open(api.adminKubeconfig);
-    await buildWorld(admin);
+    spice = await startFakeSpice('accepts');
+    await buildWorld(admin, spice.port);
     for (const given of GIVEN) {
       const user = userOf(given);
       const kubeconfig = await api.kubeconfigFor(user, groupsOf(given));
@@ -95,6 +101,7 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     for (const { cluster } of people.values()) cluster.close();
     admin.close();
     await api.close();
+    await spice.close();
     await rm(home, { recursive: true, force: true });
   });
 
@@ -123,140 +130,238 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     return action.by === 'any' ? held.length > 0 : action.by.some((permission) => held.includes(permission));
   }
 
+  const key = (...parts: string[]): string => JSON.stringify(parts);
+
+  /** Every action of every user on every VM, with vmop's client. */
+  let table: Promise<Map<string, Seen>> | undefined;
+  function seenByClient(): Promise<Map<string, Seen>> {
+    table ??= (async () => {
+      const cells = ACTIONS.flatMap((action) =>
+        GIVEN.flatMap((given) => PLACES.map((place) => ({ action, given, place }))),
+      );
+      const seen = await inParallel(cells, 8, async ({ action, given, place }) => {
+        return [key(action.name, given, place), await tried(action, given, place)] as const;
+      });
+      return new Map(seen);
+    })();
+    return table;
+  }
+
+  /** Where what became of an action is not what the permissions say. */
+  function wrongOf(action: Action, given: Given, place: Place, { outcome, message }: Seen): string[] {
+    const right = isFor(action, given, place) === (outcome === '✓');
+    const needs = parseAccessDenial(message)?.permission;
+    const named =
+      needs === undefined ||
+      action.by === 'any' ||
+      action.by.length === 0 ||
+      action.by.some((one) => one === needs);
+    return right && named ? [] : [`${action.name}, ${given} on ${place}: ${outcome} ${message}`];
+  }
+
   test('each permission lets through its own actions, and no other', async () => {
-    const cells = ACTIONS.flatMap((action) =>
-      GIVEN.flatMap((given) => PLACES.map((place) => ({ action, given, place }))),
+    const seen = await seenByClient();
+    const seenAs = (name: string, given: Given, place: Place): Seen => {
+      const one = seen.get(key(name, given, place));
+      assert.ok(one);
+      return one;
+    };
+    const wrong = ACTIONS.flatMap((action) =>
+      GIVEN.flatMap((given) =>
+        PLACES.flatMap((place) => wrongOf(action, given, place, seenAs(action.name, given, place))),
+      ),
     );
-    const seen = new Map<string, Outcome>();
-    const key = (...parts: string[]): string => JSON.stringify(parts);
-    const wrong: string[] = [];
-    await inParallel(cells, 8, async ({ action, given, place }) => {
-      const { outcome, message } = await tried(action, given, place);
-      seen.set(key(action.name, given, place), outcome);
-      const right = isFor(action, given, place) === (outcome === '✓');
-      const needs = parseAccessDenial(message)?.permission;
-      const named =
-        needs === undefined ||
-        (action.by === 'any' || action.by.length === 0
-          ? true
-          : action.by.some((permission) => permission === needs));
-      if (!right || !named) wrong.push(`${action.name}, ${given} on ${place}: ${outcome} ${message}`);
-    });
     assert.deepEqual(wrong, []);
     const tables = permissionTables(
       ACTIONS.map(({ name }) => name),
-      (...cell) => {
-        const outcome = seen.get(key(...cell));
-        assert.ok(outcome);
-        return outcome;
-      },
+      (...cell) => seenAs(...cell).outcome,
     );
     const { is, should } = await permissionsDocument(tables);
     assert.equal(is, should, 'docs/permissions.md; UPDATE_GOLDEN=1 accepts what is new');
   });
 
-  test('kubectl, in processes of its own, gets through where the table says so', async (t) => {
+  test('kubectl gets through where vmop’s client does, and is refused alike', async (t) => {
     if ('reason' in kubectl) return t.skip(kubectl.reason);
-    const lines: [permission: string, (vm: string, user: string) => string[]][] = [
-      ['start', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"vm":{"state":"Running"}}}']],
-      ['stop', (vm) => ['delete', 'pod', vm]],
-      [
-        'reset',
-        (vm) => [
-          'patch',
-          'pod',
-          vm,
-          '-p',
-          '{"metadata":{"annotations":{"vmrunner.jdrupes.org/cmVersion":"9"}}}',
-        ],
-      ],
-      [
-        'accessConsole',
-        (vm) => ['patch', 'secret', secretName(vm), '-p', '{"data":{"password-expiry":"bm93"}}'],
-      ],
-      [
-        'accessConsole',
-        (vm, user) => [
-          'patch',
-          'vm',
-          vm,
-          '--subresource=status',
-          '--type=merge',
-          '-p',
-          `{"status":{"consoleUser":"${user}"}}`,
-        ],
-      ],
-      ['administrate', (vm) => ['patch', 'vm', vm, '--type=merge', '-p', '{"spec":{"permissions":[]}}']],
-    ];
-    const cells = lines.flatMap(([permission, line]) =>
-      (['*', 'start', 'stop', 'reset', 'accessConsole'] as const).flatMap((given) =>
-        (given === '*' ? PLACES : (['own', 'pool'] as const)).map((place) => ({
-          permission,
-          line,
-          given,
-          place,
-        })),
+    const seen = await seenByClient();
+    // Whoever has no permission for it at all is refused alike: what nobody may is tried by who may most.
+    const lines = ACTIONS.flatMap((action) =>
+      GIVEN.flatMap((given) =>
+        action.kubectl !== undefined && (given === '*' || USES.includes(action)) ? [{ action, given }] : [],
       ),
     );
-    await inParallel(cells, 3, async ({ permission, line, given, place }) => {
-      const { user, kubeconfig } = personOf(given);
-      const vm = vmName(given, place, permission === 'start' ? 'stopped' : 'running');
-      const args = [...line(vm, user), '--dry-run=server', '-n', NAMESPACE];
-      const { failed, stderr } = await ran(kubectl.path, args, kubeconfig);
-      const allowed = heldPermissions(given, place).some((one) => one === permission);
-      assert.equal(failed, !allowed, `${given} on ${place}: kubectl ${args.join(' ')}: ${stderr}`);
-      if (failed) assert.match(stderr, /forbidden/i);
+    const wrong = await inParallel(lines, 4, async ({ action, given }) => {
+      const vms = PLACES.map((place) => vmName(given, place, action.state));
+      const outcomes = await kubectlOutcomes(kubectl.path, action, personOf(given), vms);
+      return PLACES.flatMap((place) => {
+        const one = outcomes.get(vmName(given, place, action.state));
+        assert.ok(one);
+        const alike = one.outcome === seen.get(key(action.name, given, place))?.outcome;
+        const more = alike ? [] : [`${action.name}, ${given} on ${place}: ${one.outcome} ${one.message}`];
+        return [...wrongOf(action, given, place, one), ...more];
+      });
     });
+    assert.deepEqual(wrong.flat(), []);
   });
 
-  test('vmop gets through where the table says so, and exits with 4 elsewhere', async () => {
-    const lines: [permissions: string[], state: 'stopped' | 'running', (vm: string) => string[]][] = [
-      [['start'], 'stopped', (vm) => ['start', vm, '--dry-run']],
-      [['stop'], 'running', (vm) => ['stop', vm, '--dry-run']],
-      [['stop'], 'running', (vm) => ['stop', vm, '--force', '--dry-run']],
-      [['reset'], 'running', (vm) => ['reset', vm, '--yes', '--dry-run']],
-      [['accessConsole'], 'running', (vm) => ['login', vm, '--user', 'alice', '--dry-run']],
-      [['accessConsole'], 'running', (vm) => ['secret', 'rotate', vm, '--dry-run']],
-    ];
+  /** Runs vmop for every user on every VM; each has the exit code that the permissions held say. */
+  async function assertExitCodes(lines: readonly VmopLine[]): Promise<void> {
+    const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
     const cells = lines.flatMap((line) =>
       GIVEN.flatMap((given) => PLACES.map((place) => ({ line, given, place }))),
     );
-    await inParallel(cells, 4, async ({ line: [permissions, state, line], given, place }) => {
+    const wrong = await inParallel(cells, 4, async ({ line, given, place }) => {
       const { kubeconfig } = personOf(given);
-      const args = line(vmName(given, place, state));
-      const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
-      const { code, stderr } = await vmop(home, args, { kubeconfig, env });
-      const held: readonly string[] = heldPermissions(given, place);
-      const allowed = permissions.every((one) => held.includes(one));
-      assert.equal(code, allowed ? 0 : 4, `${given} on ${place}: vmop ${args.join(' ')}: ${stderr}`);
+      const args = line.args(vmName(given, place, line.state ?? 'running'));
+      const input = line.input === undefined ? {} : { input: line.input };
+      const { code, stdout, stderr } = await vmop(home, args, { kubeconfig, env, ...input });
+      const expected = expectedCode(line, heldPermissions(given, place));
+      const right = code === expected;
+      return right
+        ? []
+        : [`${given} on ${place}: vmop ${args.join(' ')}: ${code}, not ${expected}: ${stdout}${stderr}`];
     });
+    assert.deepEqual(wrong.flat(), []);
+  }
+
+  test('vmop gets through where the table says so, and exits with 4 elsewhere', () =>
+    assertExitCodes(VMOP_LINES));
+
+  test('vmop opens a console for who may, takes one over for who may, and exits with 4 for others', async () => {
+    // One after the other: a console leaves its user’s name behind.
+    for (const line of CONSOLE_LINES) await assertExitCodes([line]);
   });
 
-  test('who claims another name in vmop meets the policy: exit code 4 with the permission and who gives it', async () => {
+  /** The VM's entries in spec.permissions, as an administrator writes them. */
+  function setPermissions(vm: string, permissions: JsonObject[]): Promise<unknown> {
+    const body = { spec: { permissions } };
+    return admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body });
+  }
+
+  for (const { given, state, line, left = [], probe } of WITHDRAWN) {
+    test(`withdrawn while vmop is at it: ${line} tells which permission is missing, and who gives it`, async () => {
+      const vm = vmName(given, 'own', state);
+      const ref = { namespace: NAMESPACE, name: vm };
+      const before = asArray(asObject((await admin.get(RAW_VMS, ref))['spec'])['permissions']).map(asObject);
+      const status = { consoleUser: 'sitter' };
+      await admin.patch(RAW_VMS, ref, { type: 'merge', body: { status } }, { subresource: 'status' });
+      const attempt = { ...personOf(given), vm };
+      const withdraw = async (): Promise<void> => {
+        await setPermissions(vm, [...left, { user: 'boss', may: [given] }]);
+        await eventually(async () => (await outcomeOf(actionOf(probe), attempt)).outcome === 'P');
+      };
+      const { code, stderr } = await whileAtIt(given, line.replace('VM', vm).split(' '), withdraw);
+      await setPermissions(vm, before);
+      assert.equal(code, 4, stderr);
+      const user = userOf(given);
+      assertTold(
+        stderr,
+        `${user} does not hold the permission ${given} on ${vm}`,
+        `spec.permissions of VM ${vm} gives it to boss; an administrator of namespace ${NAMESPACE} can change that`,
+      );
+      if (line.startsWith('console')) {
+        const what = `the permission takeConsole on ${vm} to take its console over from somebody who is connected`;
+        const warning = `warning: others will not see that the console of ${vm} is yours: the API server asks for ${what}\n`;
+        assert.ok(stderr.includes(warning), stderr);
+      }
+    });
+  }
+
+  test('who is no administrator any more is told that only administrators may', async () => {
+    const vm = vmName('start', 'own', 'stopped');
+    const user = userOf('start');
+    await allow(user, [{ apiGroups: [VMS.group], resources: ['vms'], verbs: ['patch'] }]);
+    const { cluster } = personOf('start');
+    const everything = { group: VMS.group, resource: 'vms', verb: 'patch', namespace: NAMESPACE };
+    const isAdministrator = async (): Promise<boolean> => (await cluster.canI(everything)).allowed;
+    await eventually(isAdministrator);
+    const line = ['permissions', 'grant', vm, '--user', 'eve', '--may', 'stop', '--dry-run'];
+    const { code, stderr } = await whileAtIt('start', line, async () => {
+      await admin.delete(ACCESS_RESOURCES.RoleBinding, { namespace: NAMESPACE, name: user });
+      await eventually(async () => !(await isAdministrator()));
+    });
+    assert.equal(code, 4, stderr);
+    assertTold(
+      stderr,
+      `${user} may not do that to ${vm}: only administrators of namespace ${NAMESPACE} are allowed to change spec.permissions`,
+      'no entry of spec.permissions is for this: ask an administrator to do it',
+    );
+  });
+
+  test('who claims another name in vmop is told the name that the API server knows', async () => {
     const vm = vmName('stop', 'own', 'stopped');
-    const permissions = (user: string): JsonObject => ({
-      spec: {
-        permissions: [
-          { role: 'stoppers', may: ['stop'] },
-          ...(user === '' ? [] : [{ user, may: ['start'] }]),
-        ],
+    const stoppers = { role: 'stoppers', may: ['stop'] };
+    await setPermissions(vm, [stoppers, { user: 'boss', may: ['start'] }]);
+    const { code, stderr } = await vmop(home, ['start', vm, '--dry-run', '--user-name', 'boss'], {
+      kubeconfig: personOf('stop').kubeconfig,
+    });
+    await setPermissions(vm, [stoppers]);
+    assert.equal(code, 4, stderr);
+    assertTold(
+      stderr,
+      `u-stop does not hold the permission start on ${vm}`,
+      `spec.permissions of VM ${vm} gives it to boss; an administrator of namespace ${NAMESPACE} can change that; ` +
+        'vmop was told that you are boss (--user-name, or userName of config.yaml), and the API server knows you as u-stop',
+    );
+  });
+
+  test('what is refused after a session, and of a pool, is told in the same words', async () => {
+    const { kubeconfig } = personOf('accessConsole');
+    const vm = vmName('accessConsole', 'own', 'running');
+    const { uid } = await admin.get(VMS, { namespace: NAMESPACE, name: vm });
+    const finish = ['finish-session', '--on-disconnect=stop', `--uid=${uid}`, `${NAMESPACE}/${vm}`, '-'];
+    const finished = await vmop(home, finish, { kubeconfig });
+    assert.equal(
+      finished.stderr,
+      `${vm}: stop failed after its console was closed: the API server asks for the permission stop on ${vm} to stop it\n`,
+    );
+    const pool = `pool-${userOf('start')}`;
+    await allow('vm-admin', [
+      { apiGroups: [VMS.group], resources: ['vms'], verbs: ['patch'] },
+      { apiGroups: [VMS.group], resources: ['vmpools'], verbs: ['get'] },
+    ]);
+    const granted = await vmop(
+      home,
+      ['permissions', 'grant', '--pool', pool, '--user', 'eve', '--may', 'stop'],
+      {
+        kubeconfig: await api.kubeconfigFor('vm-admin'),
+      },
+    );
+    assert.equal(granted.code, 4);
+    assertTold(
+      granted.stderr,
+      `the API server does not let vm-admin patch vmpools "${pool}"`,
+      `an administrator of namespace ${NAMESPACE} can allow it in a Role`,
+    );
+  });
+
+  /** Runs vmop, and does something before its first write gets to the API server. */
+  async function whileAtIt(given: Given, line: string[], meanwhile: () => Promise<void>): Promise<VmopRun> {
+    const { kubeconfig } = personOf(given);
+    let done: Promise<void> | undefined;
+    const proxy = await startApiProxy({
+      kubeconfig,
+      async meet(method) {
+        if (method === 'PATCH' || method === 'DELETE') await (done ??= meanwhile());
+        return undefined;
       },
     });
-    const patch = (user: string): Promise<unknown> =>
-      admin.patch(VMS, { namespace: NAMESPACE, name: vm }, { type: 'merge', body: permissions(user) });
-    await patch('boss');
-    const claimed = path.join(home, 'claimed.yaml');
-    await writeFile(claimed, 'userName: boss\n');
-    const { kubeconfig } = personOf('stop');
-    const { code, stderr } = await vmop(home, ['start', vm, '--dry-run'], {
-      kubeconfig,
-      env: { VMOP_CONFIG: claimed },
-    });
-    await patch('');
-    assert.equal(code, 4, stderr);
-    assert.match(stderr, /\bstart\b/);
-    assert.match(stderr, /administrator/);
-  });
+    try {
+      // Nothing is remembered there of who was an administrator.
+      const folder = await mkdtemp(path.join(home, 'while-'));
+      const env = { VMOP_CONFIG: path.join(home, 'config.yaml') };
+      const run = await vmop(folder, [...line, '--server', proxy.url], { kubeconfig, env });
+      assert.ok(done, 'nothing was written');
+      return run;
+    } finally {
+      await proxy.close();
+    }
+  }
+
+  /** The error and its hint, whole, and last of all. */
+  function assertTold(stderr: string, message: string, hint: string): void {
+    const told = stderr.slice(stderr.indexOf('error: '));
+    assert.equal(told, `error: ${message}\n  ${hint}\n`);
+  }
 
   test('a permission that is withdrawn ends at once, before access is applied again', async () => {
     const action = actionOf('start');
@@ -269,6 +374,46 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     assert.equal((await tried(action, 'start', 'own')).outcome, 'P');
     await grant(['start']);
     assert.equal((await tried(action, 'start', 'own')).outcome, '✓');
+  });
+
+  test('whose console counts as connected is the same for vmop and the policies, also on a dead VM', async () => {
+    const ref = { namespace: NAMESPACE, name: vmName('accessConsole', 'own', 'used') };
+    const status = (running: string, runnerVersion: string | null): JsonObject => {
+      const condition = (type: string, text: string): JsonObject => {
+        const [value, reason = ''] = text.split('/');
+        const lastTransitionTime = '2026-11-22T00:00:00Z';
+        return { type, status: value, reason, message: '', observedGeneration: 1, lastTransitionTime };
+      };
+      const conditions = [condition('ConsoleConnected', 'True/Connected')];
+      if (running !== '') conditions.push(condition('Running', running));
+      return { runnerVersion, consoleUser: 'sitter', conditions };
+    };
+    const cases: [running: string, runnerVersion: string | null, connected: boolean][] = [
+      // Killed by force, and left like that for good.
+      ['True/VmTerminating', null, false],
+      ['True/VmTerminating', '4', true],
+      ['False/VmStopped', '4', false],
+      ['True/VmStarted', null, true],
+      ['Unknown/Lost', '4', false],
+      ['True/VmStarted', '4', true],
+      ['', null, false],
+    ];
+    const names = ['set the display password', 'log a user in on the guest', 'become the console’s user'];
+    const { cluster, user } = personOf('accessConsole');
+    for (const [running, runnerVersion, connected] of cases) {
+      const body = { status: status(running, runnerVersion) };
+      const vm = await admin.patch(VMS, ref, { type: 'merge', body }, { subresource: 'status' });
+      assert.equal(consoleUse(vm).connected, connected, running);
+      for (const name of names) {
+        const outcome = connected ? 'P' : '✓';
+        const action = actionOf(name);
+        // The Secret's policy has the VM from a cache.
+        await eventually(
+          async () => (await outcomeOf(action, { cluster, user, vm: ref.name })).outcome === outcome,
+          `${name}, ${running} ${runnerVersion}`,
+        );
+      }
+    }
   });
 
   test('what GitOps applies, users may still change within their permissions, and GitOps may withdraw', async () => {

@@ -30,11 +30,11 @@ export async function missingForDesktop(): Promise<string | undefined> {
   if ('missing' in qemu) return qemu.missing;
   const guest = await guestImage({ env: process.env });
   if ('missing' in guest) return guest.missing;
-  const viewer = await execute('which', ['remote-viewer']).then(
-    () => undefined,
-    () => 'remote-viewer is not installed',
-  );
-  return viewer ?? (await missingForX11());
+  for (const viewer of ['remote-viewer', 'spicy']) {
+    const found = await execute('which', [viewer]).catch(() => undefined);
+    if (found === undefined) return `${viewer} is not installed`;
+  }
+  return await missingForX11();
 }
 
 /** The sandbox as a person runs it, with QEMU, and a screen for viewers. */

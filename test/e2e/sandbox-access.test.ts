@@ -3,8 +3,10 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 import { CliHome } from '../helpers/cli-process.ts';
+import { findKubeBinaries } from '../helpers/kube-apiserver.ts';
 import { sandboxApis } from '../helpers/sandbox-apis.ts';
 
+const binaries = await findKubeBinaries();
 const api = (await sandboxApis()).find(({ name }) => name === 'kube-apiserver');
 
 interface Kubectl {
@@ -19,7 +21,7 @@ suite('spec.permissions in a sandbox on kube-apiserver', { skip: api?.skip }, ()
     const kubeconfig = path.join(home.sandboxFolder, 'kubeconfig');
     const kubectl = (...args: string[]): Promise<Kubectl> =>
       new Promise((resolve) => {
-        const program = path.join(api?.env['KUBEBUILDER_ASSETS'] ?? '', 'kubectl');
+        const program = 'reason' in binaries ? '' : binaries.kubectl;
         const env = { ...home.env, KUBECONFIG: kubeconfig };
         execFile(program, args, { env, timeout: 60_000 }, (error, _stdout, stderr) => {
           resolve({ failed: error !== null, stderr });

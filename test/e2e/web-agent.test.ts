@@ -46,7 +46,7 @@ describe('what the page and the guest’s agent tell each other', { skip }, () =
           password: async () => await Promise.resolve(PASSWORD),
           onEvent: () => {},
         }),
-      vm: { namespace: 'default', name: 'desktop-1' },
+      vm: { namespace: 'default', name: 'desktop-1', argument: 'desktop-1' },
       target,
       admit: async () => await Promise.resolve(target),
       plan: checkListen(),

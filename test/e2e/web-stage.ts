@@ -49,7 +49,7 @@ export class WebStage {
     const target = { vm: 'default/desktop-1', destination: 'here' };
     const web = await startWebConsole({
       bridge: async () => await this.desktop.bridge(),
-      vm: { namespace: 'default', name: 'desktop-1' },
+      vm: { namespace: 'default', name: 'desktop-1', argument: 'desktop-1' },
       target,
       admit: async () => await Promise.resolve(target),
       plan: checkListen(),

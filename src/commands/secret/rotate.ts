@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { DEFAULT_VALIDITY_SECONDS } from '../../lib/console-choices.ts';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../../lib/cli/flags.ts';
 import { rotateSecrets } from '../../lib/tasks/secret.ts';
@@ -14,7 +15,10 @@ export default class SecretRotate extends VmopCommand {
   ];
   static override args = VMS_ARG;
   static override flags = {
-    validity: Flags.string({ summary: 'how long it is valid, e.g. 60s', default: '60s' }),
+    validity: Flags.string({
+      summary: 'how long it is valid, e.g. 60s',
+      default: `${DEFAULT_VALIDITY_SECONDS}s`,
+    }),
     keep: Flags.boolean({ summary: 'keep the present password when it is valid for longer than that' }),
     reveal: Flags.boolean({ summary: 'print the password' }),
     ...TARGET_FLAGS,

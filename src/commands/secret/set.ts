@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { DEFAULT_VALIDITY_SECONDS } from '../../lib/console-choices.ts';
 import { VmopCommand } from '../../lib/cli/command.ts';
 import { DRY_RUN_FLAG, TARGET_FLAGS, VMS_ARG, waitFlags } from '../../lib/cli/flags.ts';
 import { setSecrets } from '../../lib/tasks/secret.ts';
@@ -13,7 +14,10 @@ export default class SecretSet extends VmopCommand {
   ];
   static override args = VMS_ARG;
   static override flags = {
-    validity: Flags.string({ summary: 'how long it is valid, e.g. 8h, or never', default: '60s' }),
+    validity: Flags.string({
+      summary: 'how long it is valid, e.g. 8h, or never',
+      default: `${DEFAULT_VALIDITY_SECONDS}s`,
+    }),
     ...TARGET_FLAGS,
     ...DRY_RUN_FLAG,
     ...waitFlags('10s'),

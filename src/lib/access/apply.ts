@@ -4,7 +4,8 @@ import type { Cluster, JsonObject, KubeObject } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { inParallel } from '../parallel.ts';
 import { accessDifferences } from './compare.ts';
-import { explainAccessError, type AccessStep } from './plan.ts';
+import { explainAccessError } from './explain.ts';
+import { batches, reasonToLeave, type AccessPhase, type AccessStep } from './plan.ts';
 import { ACCESS_RESOURCES, FIELD_MANAGER, type AccessObject } from './types.ts';
 
 /** How long the API server takes to obey a new policy, as measured, and some more. */
@@ -12,9 +13,8 @@ const POLICY_LATENCY_MS = 1500;
 const CONCURRENCY = 8;
 
 /**
- * Carries out the steps in an order in which nobody ever has more than they should: what allows goes first and comes
- * last. One failure stops none of the others, but for those that would then allow too much. Resolves to the errors of
- * the steps that failed or were left out.
+ * Carries out the steps in the order of `batches`. One failure stops none of the others, but for those that would then
+ * allow too much. Resolves to the errors of the steps that failed or were left out.
  */
 export async function applySteps(
   cluster: Cluster,
@@ -22,44 +22,32 @@ export async function applySteps(
   { dryRun, signal }: { dryRun: boolean; signal: AbortSignal },
 ): Promise<Map<AccessStep, VmopError>> {
   const failures = new Map<AccessStep, VmopError>();
-  const work = (batch: readonly AccessStep[]): Promise<void[]> =>
-    inParallel(batch, CONCURRENCY, async (step) => {
-      signal.throwIfAborted();
-      try {
-        await applyStep(cluster, step, dryRun);
-      } catch (error) {
+  const failed = new Set<AccessPhase>();
+  for (const { phase, groups } of batches(steps)) {
+    const fail = (step: AccessStep, error: VmopError): void => {
+      failures.set(step, error);
+      failed.add(phase);
+    };
+    const why = reasonToLeave(phase, failed);
+    if (why !== undefined) {
+      for (const step of groups.flat()) fail(step, new VmopError('failed', `left as it is: ${why}`));
+      continue;
+    }
+    for (const group of groups) {
+      await inParallel(group, CONCURRENCY, async (step) => {
         signal.throwIfAborted();
-        if (!(error instanceof VmopError)) throw error;
-        failures.set(step, error);
-      }
-    });
-  const leaveOut = (batch: readonly AccessStep[], why: string): void => {
-    for (const step of batch) failures.set(step, new VmopError('failed', `left as it is: ${why}`));
-  };
-  const made = (kind: AccessStep['kind']): AccessStep[] =>
-    steps.filter(({ state, ...step }) => step.kind === kind && state !== 'same' && state !== 'unwanted');
-  const gone = (kind: AccessStep['kind']): AccessStep[] =>
-    steps.filter(({ state, ...step }) => step.kind === kind && state === 'unwanted');
-
-  await work(gone('RoleBinding'));
-  await work(gone('Role'));
-  const limits = [...made('ValidatingAdmissionPolicy'), ...made('ValidatingAdmissionPolicyBinding')];
-  await work(made('ValidatingAdmissionPolicy'));
-  await work(made('ValidatingAdmissionPolicyBinding'));
-  const grants = [...made('Role'), ...made('RoleBinding')];
-  if (limits.some((step) => failures.has(step))) {
-    leaveOut(grants, 'what is to limit it failed');
-  } else {
-    if (!dryRun && limits.length > 0) await pause(POLICY_LATENCY_MS, undefined, { signal });
-    await work(made('Role'));
-    await work(made('RoleBinding'));
-  }
-  const limitsGone = [...gone('ValidatingAdmissionPolicyBinding'), ...gone('ValidatingAdmissionPolicy')];
-  if (failures.size > 0) {
-    leaveOut(limitsGone, 'something that it limits may still be there');
-  } else {
-    await work(gone('ValidatingAdmissionPolicyBinding'));
-    await work(gone('ValidatingAdmissionPolicy'));
+        try {
+          await applyStep(cluster, step, dryRun);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!(error instanceof VmopError)) throw error;
+          fail(step, error);
+        }
+      });
+    }
+    // Whether anything is to be granted or not: who applied expects to be obeyed.
+    if (phase === 'limit' && !dryRun && !failed.has('limit'))
+      await pause(POLICY_LATENCY_MS, undefined, { signal });
   }
   return failures;
 }

@@ -1,18 +1,20 @@
-import { isStatus } from '../cluster/api-error.ts';
-import type { Cluster, KubeObject, ObjectMeta } from '../cluster/types.ts';
-import { VmopError } from '../errors.ts';
-import { inParallel } from '../parallel.ts';
+import type { KubeObject, ObjectMeta } from '../cluster/types.ts';
 import { accessDifferences } from './compare.ts';
-import { accessPolicies, namespaceBindingName, VMS_POLICY } from './policies/index.ts';
-import { policyOptionsOf, type PolicyOptions } from './policies/options.ts';
 import {
-  ACCESS_KINDS,
   ACCESS_RESOURCES,
   GRANTEE_ANNOTATION,
   NAMESPACE_LABEL,
   OWNED_LABELS,
   type AccessObject,
 } from './types.ts';
+
+type Kind = AccessObject['kind'];
+
+/** An object that the cluster has, whoever owns it. */
+export interface FoundObject {
+  kind: Kind;
+  object: KubeObject;
+}
 
 /** What is to be done to one object so that the API server enforces spec.permissions. */
 export interface AccessStep {
@@ -39,28 +41,25 @@ export interface AccessScope {
   grantees: ReadonlySet<string> | undefined;
 }
 
-type Kind = AccessObject['kind'];
-
 const keyOf = (kind: Kind, namespace: string, name: string): string => `${kind}/${namespace}/${name}`;
 
-/** What the cluster has that vmop owns, compared with what it should have. Errors: see `readKind`. */
-export async function planAccess(
-  cluster: Cluster,
+/** What is to be done so that what the cluster has and vmop owns is what it should have. */
+export function planAccess(
   wanted: readonly AccessObject[],
+  found: readonly FoundObject[],
   scope: AccessScope,
-): Promise<AccessStep[]> {
-  const kinds = ACCESS_KINDS.filter((kind) => scope.policies || ACCESS_RESOURCES[kind].namespaced);
-  const there = new Map<string, { kind: Kind; object: KubeObject }>();
-  for (const { kind, items } of await Promise.all(kinds.map((kind) => readKind(cluster, kind, scope)))) {
-    for (const object of items) {
-      const { name, namespace = '' } = object.metadata;
-      there.set(keyOf(kind, namespace, name), { kind, object });
-    }
-  }
+): AccessStep[] {
+  const there = new Map(
+    found.map((one) => {
+      const { name, namespace = '' } = one.object.metadata;
+      return [keyOf(one.kind, namespace, name), one];
+    }),
+  );
   const steps = wanted.map((object): AccessStep => {
     const { name, namespace = '', annotations = {} } = object.metadata;
-    const actual = there.get(keyOf(object.kind, namespace, name))?.object;
-    there.delete(keyOf(object.kind, namespace, name));
+    const key = keyOf(object.kind, namespace, name);
+    const actual = there.get(key)?.object;
+    there.delete(key);
     const differences = actual === undefined ? [] : accessDifferences(object, actual);
     const state = stateOf(object.kind, actual, differences);
     const grantee = annotations[GRANTEE_ANNOTATION];
@@ -96,87 +95,45 @@ function isInScope(kind: Kind, { labels = {}, annotations = {} }: ObjectMeta, sc
   return ACCESS_RESOURCES[kind].namespaced || everywhere || namespace === scope.namespace;
 }
 
-/** The options with which the cluster's policies were made; undefined where there are none, or none may be read. */
-export async function readPolicyOptions(cluster: Cluster): Promise<PolicyOptions | undefined> {
-  const ref = { namespace: '', name: VMS_POLICY };
-  try {
-    return policyOptionsOf(await cluster.get(ACCESS_RESOURCES.ValidatingAdmissionPolicy, ref));
-  } catch (error) {
-    if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
-    throw error;
-  }
-}
+/** `withdraw`: what allows goes. `limit`: what limits comes. `grant`: what allows comes. `release`: what limits goes. */
+export type AccessPhase = 'withdraw' | 'limit' | 'grant' | 'release';
 
-/** Whether the policies limit anybody in the namespace; false where one may not look. */
-export async function isAccessApplied(cluster: Cluster, namespace: string): Promise<boolean> {
-  const ref = { namespace: '', name: namespaceBindingName(namespace) };
-  try {
-    await cluster.get(ACCESS_RESOURCES.ValidatingAdmissionPolicyBinding, ref);
-    return true;
-  } catch {
-    return false;
-  }
+/** The steps of a phase: in groups, one after the other, each of which is done at once. */
+export interface AccessBatch {
+  phase: AccessPhase;
+  groups: AccessStep[][];
 }
 
 /**
- * What of the policies that limit the namespaces is missing or different; undefined where one may not look. Without
- * them a Role lets its user change every field of what it names.
+ * The steps that change something, in an order in which nobody ever has more than they should: what allows goes first and
+ * comes last, and what allows is whole only with its RoleBinding, what limits only with its binding.
  */
-export async function missingLimits(
-  cluster: Cluster,
-  namespaces: readonly string[],
-  options: PolicyOptions,
-): Promise<string[] | undefined> {
-  try {
-    const found = await inParallel(accessPolicies([], namespaces, options), 8, async (object) => {
-      const { kind, metadata } = object;
-      const { name } = metadata;
-      const what = `${kind} ${name}`;
-      try {
-        const actual = await cluster.get(ACCESS_RESOURCES[kind], { namespace: '', name });
-        return accessDifferences(object, actual).length > 0 ? [`${what} is different`] : [];
-      } catch (error) {
-        if (isStatus(error, 404)) return [`${what} is missing`];
-        throw error;
-      }
-    });
-    return found.flat();
-  } catch (error) {
-    if (isStatus(error, 403)) return undefined;
-    throw error;
-  }
+export function batches(steps: readonly AccessStep[]): AccessBatch[] {
+  const gone = (kind: Kind): AccessStep[] =>
+    steps.filter((step) => step.kind === kind && step.state === 'unwanted');
+  const made = (kind: Kind): AccessStep[] =>
+    steps.filter(({ state, ...step }) => step.kind === kind && state !== 'same' && state !== 'unwanted');
+  const phases: AccessBatch[] = [
+    { phase: 'withdraw', groups: [gone('RoleBinding'), gone('Role')] },
+    {
+      phase: 'limit',
+      groups: [made('ValidatingAdmissionPolicy'), made('ValidatingAdmissionPolicyBinding')],
+    },
+    { phase: 'grant', groups: [made('Role'), made('RoleBinding')] },
+    {
+      phase: 'release',
+      groups: [gone('ValidatingAdmissionPolicyBinding'), gone('ValidatingAdmissionPolicy')],
+    },
+  ];
+  return phases.flatMap(({ phase, groups }) => {
+    const some = groups.filter((group) => group.length > 0);
+    return some.length === 0 ? [] : [{ phase, groups: some }];
+  });
 }
 
-/**
- * All of a kind, since a name may be somebody else's already. Errors: `notFound` when the API server does not know the
- * kind, `forbidden` when it may not be read.
- */
-async function readKind(
-  cluster: Cluster,
-  kind: Kind,
-  scope: AccessScope,
-): Promise<{ kind: Kind; items: KubeObject[] }> {
-  const resource = ACCESS_RESOURCES[kind];
-  const namespace = resource.namespaced ? scope.namespace : undefined;
-  try {
-    const { items } = await cluster.list(resource, { namespace });
-    return { kind, items };
-  } catch (error) {
-    throw explainAccessError(cluster, kind, error);
-  }
-}
-
-/** What keeps somebody from the objects, in words that say what to do. */
-export function explainAccessError(cluster: Cluster, kind: Kind, error: unknown): unknown {
-  const clusterScoped = !ACCESS_RESOURCES[kind].namespaced;
-  const hint = clusterScoped
-    ? '--no-policies leaves the admission policies to somebody who may change the cluster; without them a Role lets its user change every field of a VM'
-    : 'whoever applies Roles must be an administrator of the namespace';
-  if (isStatus(error, 404)) {
-    const what = `cluster "${cluster.context.cluster}" knows no ${ACCESS_RESOURCES[kind].plural}`;
-    const since = clusterScoped ? ': they came with Kubernetes 1.30' : '';
-    return new VmopError('notFound', `${what}${since}`, { hint, cause: error });
-  }
-  if (!isStatus(error, 403)) return error;
-  return new VmopError('forbidden', error.message, { hint, cause: error });
+/** Why a phase is left out after something failed, or was left out, in others; undefined: it goes on. */
+export function reasonToLeave(phase: AccessPhase, failed: ReadonlySet<AccessPhase>): string | undefined {
+  if (phase === 'grant' && failed.has('limit')) return 'what is to limit it failed';
+  if (phase === 'release' && failed.size > 0) return 'something that it limits may still be there';
+  return undefined;
 }

@@ -16,9 +16,9 @@ import {
 } from './types.ts';
 
 export interface RoleOptions extends Pick<PolicyOptions, 'userPrefix' | 'groupRoles'> {
-  /** Leave out what makes others' events visible. */
+  /** With the events of the namespace, those of others among them. */
   events: boolean;
-  /** Leave out port-forwarding to the runner. */
+  /** With port-forward to the runner. */
   tunnel: boolean;
 }
 

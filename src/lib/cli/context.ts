@@ -5,6 +5,7 @@ import {
   openCluster,
   type Cluster,
   type Kubeconfig,
+  type ObjectRef,
 } from '../cluster/index.ts';
 import { VmopError } from '../errors.ts';
 import type { Runtime } from '../io/runtime.ts';
@@ -13,6 +14,7 @@ import { parseDuration } from '../output/duration.ts';
 import type { OutputFormat } from '../output/format.ts';
 import { render, type TextView, type View } from '../output/render.ts';
 import type { Subject } from '../vm/permissions.ts';
+import { argumentFrom, homeNamespace } from '../vm/write.ts';
 import { askStanding, rememberedStanding, subjectOf, type Standing } from './identity.ts';
 import { loadSettings, type Settings } from './settings.ts';
 
@@ -49,7 +51,7 @@ export class Context {
   #cluster: Cluster | undefined;
   #afterwards: Cluster | undefined;
   #settings: Promise<Settings> | undefined;
-  readonly #subjects = new Map<string | undefined, Promise<Subject>>();
+  readonly #standings = new Map<string | undefined, Promise<Standing>>();
 
   constructor(parts: ContextParts) {
     this.#parts = parts;
@@ -88,6 +90,7 @@ export class Context {
       userAgent: `vmop/${version}`,
       timeoutMs: parseRequestTimeout(options['request-timeout']),
       impersonate,
+      home: this.home,
       plugin: {
         streams: this.runtime,
         lend: (use) => this.terminal.lend(use),
@@ -103,21 +106,28 @@ export class Context {
     return this.#parts.options.namespace ?? this.#loadKubeconfig().info.namespace;
   }
 
+  /** Where another command of the kubeconfig's context looks for a bare name; '' where its environment decides. */
+  get home(): string {
+    return homeNamespace(this.#loadKubeconfig().info.namespace, this.runtime.env['VMOP_NAMESPACE']);
+  }
+
+  /** What `-o name` prints of a VM or a pool: another command of the context takes it for the same. */
+  readonly nameOf = (ref: ObjectRef): string => argumentFrom(this.home, ref);
+
   get settings(): Promise<Settings> {
     this.#settings ??= loadSettings(this.runtime, this.#loadKubeconfig().info.name);
     return this.#settings;
   }
 
   /** Who I am in `spec.permissions`; `namespace` undefined: across all namespaces. */
-  subject(namespace: string | undefined): Promise<Subject> {
-    const known = this.#subjects.get(namespace) ?? this.#askSubject(namespace);
-    this.#subjects.set(namespace, known);
-    return known;
-  }
-
-  async #askSubject(namespace: string | undefined): Promise<Subject> {
+  async subject(namespace: string | undefined): Promise<Subject> {
     const [standing, settings] = await Promise.all([this.#rememberedStanding(namespace), this.settings]);
     return subjectOf(standing, settings, this.#parts.options['user-name']);
+  }
+
+  /** The name by which the API server knows me, whatever vmop was told. */
+  async username(namespace: string | undefined): Promise<string> {
+    return (await this.#rememberedStanding(namespace)).username;
   }
 
   /** What the API server says of me now, nothing remembered. */
@@ -168,8 +178,14 @@ export class Context {
     ];
   }
 
+  #rememberedStanding(namespace: string | undefined): Promise<Standing> {
+    const known = this.#standings.get(namespace) ?? this.#recallStanding(namespace);
+    this.#standings.set(namespace, known);
+    return known;
+  }
+
   /** Of whoever the kubeconfig, its files and the flags make me. */
-  async #rememberedStanding(namespace: string | undefined): Promise<Standing> {
+  async #recallStanding(namespace: string | undefined): Promise<Standing> {
     const { as = null, 'as-group': groups = [] } = this.#parts.options;
     const user = await credentialsFingerprint(this.#loadKubeconfig());
     return rememberedStanding(this.runtime, this.cluster, JSON.stringify([user, as, groups]), namespace);

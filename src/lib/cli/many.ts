@@ -5,11 +5,10 @@ import type { TextView, View } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { inParallel } from '../parallel.ts';
 import { missingPermission, permissionsOn } from '../vm/permissions.ts';
-import { explainRefusal } from '../vm/refusal.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 import { governingPool } from '../vm/inventory.ts';
-import { vmArgument } from '../vm/write.ts';
 import type { Context } from './context.ts';
+import { explainFor } from './refusal.ts';
 import { AlreadyTold, asVmopError } from './report.ts';
 import { resolveTargets, type Target, type TargetFlags } from './targets.ts';
 
@@ -118,8 +117,7 @@ async function attempt<R>(
   try {
     return { ref, result: await act(target, progress) };
   } catch (error) {
-    const { name: user } = await context.subject(ref.namespace);
-    const explained = explainRefusal(error, { ...target, user, permissions });
+    const explained = await explainFor(context, error, { ...target, permissions });
     return { ref, error: withVm(asVmopError(explained), ref) };
   }
 }
@@ -141,7 +139,7 @@ async function printOutcomes<R extends ObjectRef>(
 ): Promise<void> {
   const view: TextView<R> | View<R> =
     typeof sentence === 'function'
-      ? { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument }
+      ? { text: (result) => `${sanitize(sentence(result))}\n`, name: context.nameOf }
       : sentence;
   const [only] = outcomes;
   if (!several && only) {
@@ -163,7 +161,7 @@ async function printOutcomes<R extends ObjectRef>(
         const { name, namespace } = outcome.ref;
         return { name, namespace, error: outcome.error.toJSON() };
       }),
-      { text: () => '', name: vmArgument },
+      { text: () => '', name: context.nameOf },
     );
   }
   const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));

@@ -4,6 +4,8 @@ import path from 'node:path';
 import { isObject } from '../cluster/parse.ts';
 import {
   DISCONNECT_ACTIONS,
+  isValidity,
+  LONGEST_VALIDITY_SECONDS,
   TUNNEL_CHOICES,
   type DisconnectAction,
   type TunnelChoice,
@@ -62,11 +64,8 @@ const PARSERS: Parsers = {
       Array.isArray(value) && value.every((entry) => typeof entry === 'string') ? value : undefined,
   },
   validitySeconds: {
-    wants: 'a whole number of seconds from 1 to 86400',
-    parse: (value) =>
-      typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 86_400
-        ? value
-        : undefined,
+    wants: `a whole number of seconds from 1 to ${LONGEST_VALIDITY_SECONDS}`,
+    parse: (value) => (typeof value === 'number' && isValidity(value) ? value : undefined),
   },
   hosts: { wants: 'a map from host to host', parse: map },
   proxy: { wants: 'a URL such as http://proxy:3128', parse: text },

@@ -38,6 +38,8 @@ export interface ClusterOptions extends CredentialOptions {
   /** How long one call may take; 0: as long as it likes, as kubectl's `--request-timeout=0`. */
   timeoutMs: number;
   impersonate?: Impersonated | undefined;
+  /** For `Resource.parse`; absent: the namespace of the kubeconfig's context. */
+  home?: string | undefined;
   /** Ends every call and every watch when it aborts. */
   signal?: AbortSignal | undefined;
 }
@@ -53,13 +55,15 @@ class HttpCluster implements Cluster {
   readonly #closed = new AbortController();
   readonly #ended: AbortSignal;
   readonly #timeoutMs: number;
+  readonly #home: string;
   /** Server time minus local time in milliseconds, as of the last answer. */
   #clockOffset: number | undefined;
 
-  constructor(kubeconfig: Kubeconfig, { signal, ...options }: ClusterOptions) {
+  constructor(kubeconfig: Kubeconfig, { signal, home, ...options }: ClusterOptions) {
     this.context = kubeconfig.info;
     this.#ended = either(this.#closed.signal, signal);
     this.#timeoutMs = options.timeoutMs;
+    this.#home = home ?? kubeconfig.info.namespace;
     this.#transport = new Transport({ kubeconfig, ...options });
   }
 
@@ -75,7 +79,7 @@ class HttpCluster implements Cluster {
         return (await this.#send({ method: 'GET', path, signal })).text;
       },
       parsePage: (text) => this.#json(text),
-      parseItem: (item) => resource.parse(this.#object(resource, item)),
+      parseItem: (item) => this.#typed(resource, this.#object(resource, item)),
     });
   }
 
@@ -119,7 +123,7 @@ class HttpCluster implements Cluster {
     await this.#send({ method: 'DELETE', path, signal: options.signal });
   }
 
-  watch<T>(resource: Resource<T>, watchOptions: WatchOptions<T>): AsyncIterable<Change<T>> {
+  watch<T>(resource: Resource<T>, watchOptions: WatchOptions): AsyncIterable<Change<T>> {
     const options = { ...watchOptions, signal: either(watchOptions.signal, this.#ended) };
     const { name } = options;
     return followWatch({
@@ -128,7 +132,7 @@ class HttpCluster implements Cluster {
           ? () => this.list(resource, options)
           : namedListing(
               () => this.#readNamed(resource, name, options),
-              (object) => resource.parse(object),
+              (object) => this.#typed(resource, object),
             ),
       open: (resourceVersion, timeoutSeconds, signal) =>
         this.#stream({
@@ -142,7 +146,7 @@ class HttpCluster implements Cluster {
           }),
           signal,
         }),
-      parse: (object) => resource.parse(this.#object(resource, object)),
+      parse: (object) => this.#typed(resource, this.#object(resource, object)),
       options,
     });
   }
@@ -247,7 +251,11 @@ class HttpCluster implements Cluster {
   }
 
   #parse<T>(resource: Resource<T>, answer: Answer): T {
-    return resource.parse(this.#object(resource, this.#json(answer.text)));
+    return this.#typed(resource, this.#object(resource, this.#json(answer.text)));
+  }
+
+  #typed<T>(resource: Resource<T>, object: KubeObject): T {
+    return resource.parse(object, this.#home);
   }
 
   async #send(request: TransportRequest, repeatable = request.method === 'GET'): Promise<Answer> {

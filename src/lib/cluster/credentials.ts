@@ -13,6 +13,8 @@ import type { JsonObject } from './types.ts';
 export interface RequestCredentials {
   tls: Pick<https.AgentOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>;
   headers: Record<string, string | string[]>;
+  /** The file that the token is from. */
+  tokenFile?: string | undefined;
 }
 
 export interface CredentialOptions {
@@ -94,11 +96,12 @@ export class Credentials {
       if (as !== undefined) headers.set('Impersonate-User', headerText(as));
       if (auth) headers.set('Authorization', `Basic ${Buffer.from(auth).toString('base64')}`);
       const { tokenFile, ...impersonated } = await this.#kubeconfig.userExtras();
-      const own = tokenFile ? { token: (await readFile(tokenFile, 'utf8')).trim() } : await this.#login();
+      const own = tokenFile ? { token: await readToken(tokenFile) } : await this.#login();
       if (own.token) headers.set('Authorization', `Bearer ${own.token}`);
       return {
         tls: { ca, cert, key, rejectUnauthorized, servername, ...own.certificate },
         headers: { ...Object.fromEntries(headers), ...userImpersonation(impersonated) },
+        tokenFile,
       };
     } catch (error) {
       throw this.#explain(error);
@@ -177,6 +180,16 @@ export class Credentials {
       `log in again, or correct ${places.user}`;
     return new VmopError('unreachable', message, { hint, cause: error });
   }
+}
+
+async function readToken(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`the token file ${file} cannot be read: ${messageOf(cause)}`, { cause });
+  });
+  const token = text.trim();
+  // Without one the server would answer nobody in particular.
+  if (token === '') throw new Error(`the token file ${file} is empty`);
+  return token;
 }
 
 /** The plug-in's program is not there. */

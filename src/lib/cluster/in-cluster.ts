@@ -15,7 +15,7 @@ export interface InCluster {
 /** The cluster of the pod that vmop runs in; undefined outside of one. */
 export function inCluster(env: Record<string, string | undefined>, folder: string): InCluster | undefined {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
-  const tokenFile = path.join(folder, 'token');
+  const tokenFile = tokenFileIn(folder);
   if (!host || !existsSync(tokenFile)) return undefined;
   const server = `https://${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
   const config = new KubeConfig();
@@ -27,6 +27,10 @@ export function inCluster(env: Record<string, string | undefined>, folder: strin
     currentContext: name,
   });
   return { config, tokenFile };
+}
+
+export function tokenFileIn(folder: string): string {
+  return path.join(folder, 'token');
 }
 
 function namespaceOf(folder: string): string {

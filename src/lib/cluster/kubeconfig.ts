@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { VmopError, messageOf } from '../errors.ts';
-import { inCluster, SERVICE_ACCOUNT } from './in-cluster.ts';
+import { inCluster, SERVICE_ACCOUNT, tokenFileIn } from './in-cluster.ts';
 import { asObject, asString } from './parse.ts';
 import { environmentProxy, kubeconfigProxy, type Proxy } from './proxy.ts';
 import { findExecConfig, findUserExtras, type KubeconfigText, type UserExtras } from './raw-entries.ts';
@@ -85,7 +85,9 @@ function mergeFiles(texts: KubeconfigText[]): {
     // client-node takes an empty file for a broken one.
     if (/^(?:\s*#.*|\s*---|\s)*$/.test(text)) return config;
     try {
-      config.loadFromString(text);
+      // As to kubectl, what is incomplete matters only to who uses it.
+      config.loadFromString(text, { onInvalidEntry: 'filter' });
+      refuseNonsense(config, text);
     } catch (error) {
       throw unreadable(file, error);
     }
@@ -115,6 +117,20 @@ function mergeFiles(texts: KubeconfigText[]): {
   return { config: merged, fileOf };
 }
 
+/** What kubectl does not read either. */
+function refuseNonsense({ clusters, users, contexts, currentContext }: KubeConfig, text: string): void {
+  for (const entries of [clusters, users, contexts]) {
+    const names = entries.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined) throw new Error(`it has the name "${twice}" twice in one list`);
+  }
+  const isNothing = [clusters, users, contexts].every(({ length }) => length === 0) && !currentContext;
+  if (isNothing && !BEGINS_MAP.test(text)) throw new TypeError();
+}
+
+/** `{`, or `key:` at the beginning of a line. */
+const BEGINS_MAP = /^\s*(?:---\s*)?(?:\{|["']?[\w.-]+["']?\s*:)/m;
+
 /** Data win over files, and a plug-in with a folder in its name is looked for from where the kubeconfig lies. */
 function asKubectlReads(config: KubeConfig, folder: string): void {
   config.clusters = config.clusters.map((cluster) => (cluster.caData ? { ...cluster, caFile: '' } : cluster));
@@ -131,10 +147,13 @@ function asKubectlReads(config: KubeConfig, folder: string): void {
   });
 }
 
-function notConfigured({ env }: KubeconfigSource): VmopError {
+function notConfigured({ env }: KubeconfigSource, serviceAccount: string): VmopError {
   const listed = listedFiles(env);
-  const why =
+  const file =
     listed.length === 0 ? 'there is no kubeconfig' : `KUBECONFIG names ${listed.join(', ')}: not there`;
+  const why = env['KUBERNETES_SERVICE_HOST']
+    ? `${file}, and this pod has no ${tokenFileIn(serviceAccount)}`
+    : file;
   return new VmopError('unreachable', `no cluster is configured: ${why}`, {
     hint: 'set KUBECONFIG or pass --kubeconfig FILE; to try vmop without a cluster: vmop sandbox start',
   });
@@ -149,7 +168,7 @@ export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   const files = kubeconfigFiles(source);
   const pod = files.length > 0 ? undefined : inCluster(env, serviceAccount);
   const last = files.length > 0 || pod ? undefined : source.fallback?.();
-  if (files.length === 0 && !pod && last === undefined) throw notConfigured(source);
+  if (files.length === 0 && !pod && last === undefined) throw notConfigured(source, serviceAccount);
   const texts = readTexts(last === undefined ? files : [last]);
   const { config, fileOf } = pod ? { config: pod.config, fileOf: () => serviceAccount } : mergeFiles(texts);
   const origin = pod ? 'in-cluster' : texts.map(({ file }) => file).join(', ');
@@ -222,7 +241,7 @@ function contextInfo(config: KubeConfig, { context, server }: KubeconfigSource, 
   if (!cluster) {
     throw new VmopError(
       'unreachable',
-      `context "${name}" names the cluster "${entry.cluster}", which ${origin} lacks`,
+      `context "${name}" names the cluster "${entry.cluster}", which ${origin} lacks, or its server`,
       {
         hint: 'correct the kubeconfig, or choose another context with --context',
       },

@@ -123,6 +123,11 @@ export class Transport {
 
   #unauthorized(credentials: RequestCredentials, status: ApiStatus): ApiError {
     const { user } = this.#options.kubeconfig.places;
+    const { tokenFile } = credentials;
+    if (tokenFile !== undefined) {
+      const message = `${this.#where} does not take the token in ${tokenFile}: ${status.message}`;
+      return new ApiError({ ...status, message }, `put a new one there, or correct ${user}`);
+    }
     const ended = certificateEnd(credentials.tls.cert);
     const why = ended === undefined ? status.message : `the client certificate has expired (${ended})`;
     const message = `${this.#where} does not take the credentials of ${user}: ${why}`;

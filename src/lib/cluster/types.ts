@@ -42,7 +42,8 @@ export interface Resource<T> {
   plural: string;
   kind: string;
   namespaced: boolean;
-  parse(object: KubeObject): T;
+  /** `home` is the namespace in which commands look for a bare name; absent: `default`. */
+  parse(object: KubeObject, home?: string): T;
 }
 
 /** Names one object; `namespace` is ignored for cluster-scoped resources. */
@@ -100,15 +101,13 @@ export type Change<T> =
   /** The whole selection, first and again after the server has forgotten where the watch stood (410). */
   { type: 'synced'; items: T[] } | { type: 'added' | 'modified' | 'deleted'; item: T };
 
-export interface WatchOptions<T = unknown> extends Selection {
+export interface WatchOptions extends Selection {
   signal: AbortSignal;
   /**
    * This object alone, read with `get` before it is watched by a field selector for its name: RBAC's rules with
    * `resourceNames` allow that without `list`. In place of the selectors, together with `namespace`.
    */
   name?: string | undefined;
-  /** Continue from a listing instead of listing first; the first `synced` then holds its items. */
-  from?: Listing<T> | undefined;
   /** Told of each interruption, before the watch resumes by itself. */
   onInterruption?: ((reason: string) => void) | undefined;
 }
@@ -183,7 +182,7 @@ export interface Cluster {
   patch<T>(resource: Resource<T>, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<T>;
   delete(resource: Resource<unknown>, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
   /** Lists, then follows; resumes by itself after whatever ends a stream until `signal` aborts, then returns. */
-  watch<T>(resource: Resource<T>, options: WatchOptions<T>): AsyncIterable<Change<T>>;
+  watch<T>(resource: Resource<T>, options: WatchOptions): AsyncIterable<Change<T>>;
   /** SelfSubjectAccessReview. */
   canI(attributes: AccessAttributes): Promise<Verdict>;
   /** SelfSubjectRulesReview: what I may do in the namespace, admission policies aside. */

@@ -13,7 +13,7 @@ export interface WatchSource<T> {
     signal: AbortSignal,
   ) => Promise<AsyncIterable<Buffer> & { destroy(): unknown }>;
   parse: (object: unknown) => T;
-  options: WatchOptions<T>;
+  options: WatchOptions;
 }
 
 /** The server ends a stream after this long by itself; the watch resumes where it stood. */
@@ -36,19 +36,17 @@ export async function* followWatch<T>({
   options,
 }: WatchSource<T>): AsyncIterable<Change<T>> {
   const { signal, onInterruption } = options;
-  let listing = options.from;
   let version: string | undefined;
   let synced = false;
   let failures = 0;
   while (!signal.aborted) {
     try {
       if (version === undefined) {
-        listing ??= await list();
+        const listing = await list();
         if (signal.aborted) return;
         version = listing.resourceVersion;
         synced = true;
         yield { type: 'synced', items: listing.items };
-        listing = undefined;
       }
       for await (const event of readEvents(open, version, signal)) {
         failures = 0;

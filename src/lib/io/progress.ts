@@ -1,7 +1,7 @@
 import { sanitize, truncate, type Paint, type Role } from '../text.ts';
 import type { Region, ScreenSize } from './region.ts';
 
-/** What happens right now. Ends with `done` or `fail`; calls after that do nothing. */
+/** What happens right now. Ends with `done`; calls after that do nothing. */
 export interface Progress {
   /** The step that begins now; replaces the one before on a terminal, is a line of its own elsewhere. */
   step(text: string): void;
@@ -9,7 +9,6 @@ export interface Progress {
   row(key: string, text: string, role?: Role): void;
   /** Takes the moving lines away and leaves `text`, if any, as a line. */
   done(text?: string): void;
-  fail(text: string): void;
 }
 
 interface ProgressRow {
@@ -46,7 +45,7 @@ function progressFrame(state: ProgressState, { columns, rows }: ScreenSize, pain
 export interface ProgressLines {
   /** Writes one line, whatever else is on the screen. */
   line: (text: string, role?: Role) => void;
-  /** Nothing but failures is shown. */
+  /** Nothing is shown. */
   quiet: boolean;
 }
 
@@ -55,11 +54,6 @@ export function createPlainProgress({ line, quiet }: ProgressLines): Progress {
   const said = new Map<string, string>();
   let step = '';
   let ended = false;
-  const end = (text: string | undefined, role: Role, loud: boolean): void => {
-    if (ended) return;
-    ended = true;
-    if (text !== undefined && (loud || !quiet)) line(text, role);
-  };
   return {
     step(text) {
       if (ended || quiet || text === step) return;
@@ -71,8 +65,10 @@ export function createPlainProgress({ line, quiet }: ProgressLines): Progress {
       said.set(key, text);
       line(`${key}: ${text}`, role);
     },
-    done: (text) => end(text, 'good', false),
-    fail: (text) => end(text, 'bad', true),
+    done(text) {
+      if (!ended && !quiet && text !== undefined) line(text, 'good');
+      ended = true;
+    },
   };
 }
 
@@ -91,13 +87,6 @@ export function createMovingProgress(
   }, TURN_MS);
   timer.unref();
   let ended = false;
-  const end = (text: string | undefined, role: Role): void => {
-    if (ended) return;
-    ended = true;
-    clearInterval(timer);
-    region.end('clear');
-    if (text !== undefined) line(text, role);
-  };
   return {
     step(text) {
       if (ended) return;
@@ -109,7 +98,12 @@ export function createMovingProgress(
       rows.set(key, { text, role });
       region.invalidate();
     },
-    done: (text) => end(text, 'good'),
-    fail: (text) => end(text, 'bad'),
+    done(text) {
+      if (ended) return;
+      ended = true;
+      clearInterval(timer);
+      region.end('clear');
+      if (text !== undefined) line(text, 'good');
+    },
   };
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { asInteger, asObject, asString, compact, parseJson } from '../cluster/parse.ts';
 import { API_NAMES, type ApiName } from './api-choice.ts';
-import { DRIVER_NAMES, type DriverInfo } from './drivers/index.ts';
+import { DRIVER_NAMES, type DriverInfo } from './drivers/driver-request.ts';
 import { writePrivate } from './private-file.ts';
 import { isSameProcessRunning, type ProcessIdentity } from './process-identity.ts';
 import type { StateFolder } from './state-folder.ts';

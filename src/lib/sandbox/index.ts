@@ -4,7 +4,7 @@ export { sandboxLogs, sandboxStatus, startSandbox, stopSandbox } from './lifecyc
 export type * from './lifecycle.ts';
 export type { DaemonOptions } from './daemon.ts';
 export type { ApiName } from './api-choice.ts';
-export type { DriverInfo, DriverName, GuestInfo } from './drivers/index.ts';
+export type { DriverInfo, DriverName, GuestInfo } from './drivers/driver-request.ts';
 
 /** See daemon.ts; loaded only when it is called, because it is most of the sandbox. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {

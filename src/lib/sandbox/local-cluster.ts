@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { VmopError } from '../errors.ts';
 import { loadKubeconfig, openCluster, type Cluster, type Identity } from '../cluster/index.ts';
-import type { StartApi } from './api-choice.ts';
+import type { StartApi } from './start-api.ts';
 import type { PolicyRule, RunningApi } from './api/index.ts';
 import type { Driver } from './drivers/driver.ts';
 import { kubeconfigText } from './kubeconfig.ts';

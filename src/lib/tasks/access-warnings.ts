@@ -1,6 +1,7 @@
 import { collectGrants, type AccessInput } from '../access/grants.ts';
 import type { AccessOptions } from '../access/manifests.ts';
-import { missingLimits, type AccessStep } from '../access/plan.ts';
+import type { AccessStep } from '../access/plan.ts';
+import { missingLimits } from '../access/read.ts';
 import { optionChanges, type PolicyOptions } from '../access/policies/options.ts';
 import { granteesWithTunnel } from '../access/roles.ts';
 import { lockedOutRunners } from '../access/runner-accounts.ts';
@@ -9,21 +10,20 @@ import type { Context } from '../cli/context.ts';
 import { VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
 import { poolOf } from '../vm/permissions.ts';
-import { vmArgument } from '../vm/write.ts';
 
 /** What in the cluster or in the flags gives nobody what somebody may have meant. */
-export function warnOfInput({ terminal }: Context, input: AccessInput, options: AccessOptions): void {
+export function warnOfInput({ terminal, nameOf }: Context, input: AccessInput, options: AccessOptions): void {
   const warn = (sentence: string): void => terminal.warn(sanitize(sentence));
   for (const vm of input.vms) {
     const { assignment } = vm.status;
     if (assignment !== undefined && poolOf(vm, input.pools) === undefined) {
-      warn(`${vmArgument(vm)} is assigned by pool ${assignment.pool}, which is gone: nobody may use it`);
+      warn(`${nameOf(vm)} is assigned by pool ${assignment.pool}, which is gone: nobody may use it`);
     }
     for (const problem of vm.problems.filter((one) => one.startsWith('spec.permissions')))
-      warn(`${vmArgument(vm)}: ${problem}`);
+      warn(`${nameOf(vm)}: ${problem}`);
   }
   for (const pool of input.pools)
-    for (const problem of pool.problems) warn(`pool ${vmArgument(pool)}: ${problem}`);
+    for (const problem of pool.problems) warn(`pool ${nameOf(pool)}: ${problem}`);
   const named = collectGrants(input, options).map(({ grantee }) => grantee);
   for (const [kind, names] of [
     ['user', options.users ?? []],

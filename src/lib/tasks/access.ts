@@ -1,12 +1,13 @@
 import { applySteps } from '../access/apply.ts';
 import { LABELLED_SECRETS, type AccessInput } from '../access/grants.ts';
 import { accessObjects, type AccessOptions } from '../access/manifests.ts';
-import { planAccess, readPolicyOptions, type AccessScope, type AccessStep } from '../access/plan.ts';
+import { planAccess, type AccessScope, type AccessStep } from '../access/plan.ts';
 import {
   choosePolicyOptions,
   type GivenPolicyOptions,
   type PolicyOptions,
 } from '../access/policies/options.ts';
+import { readAccess, readPolicyOptions } from '../access/read.ts';
 import type { AccessObject } from '../access/types.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import type { Context } from '../cli/context.ts';
@@ -160,7 +161,8 @@ async function plannedSteps(
   const [given, stored] = await Promise.all([givenOptions(context, flags), readPolicyOptions(cluster)]);
   const options = choosePolicyOptions(given, stored, flags['replace-options']);
   const wanted = await wantedAccess(context, flags, options);
-  const steps = await planAccess(cluster, wanted, scopeOf(context, flags));
+  const scope = scopeOf(context, flags);
+  const steps = planAccess(wanted, await readAccess(cluster, scope), scope);
   if (flags.policies) await requireReportingRunners(context, whereOf(context, flags), options);
   return { steps, options };
 }

@@ -19,7 +19,7 @@ import { governingPool } from '../vm/inventory.ts';
 import { inScope, poolOf } from '../vm/permissions.ts';
 import { generatedSecretName } from '../vm/runner-objects.ts';
 import type { Vm } from '../vm/types.ts';
-import { refOf, vmArgument } from '../vm/write.ts';
+import { refOf } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import { readInventory } from '../cli/inventory.ts';
@@ -34,14 +34,14 @@ const REVIEWS = 16;
 /** Prints whether I may do something with a VM. Errors: `forbidden` for no; `usage`; what reading the VM says. */
 export async function canI(context: Context, action: string, name: string | undefined): Promise<void> {
   const verdict = await verdictOn(context, action, name);
-  await context.print(verdict, VERDICT_VIEW);
+  await context.print(verdict, { ...VERDICT_VIEW, name: context.nameOf });
   verdictReasons(verdict).forEach((reason) => context.terminal.info(reason));
   if (!verdict.allowed) throw new AlreadyTold('forbidden', 'no');
 }
 
 /** Prints what I may do with a VM, or with each that I may use. */
 export async function listVerdicts(context: Context, name: string | undefined): Promise<void> {
-  await context.print(await allVerdicts(context, name), VERDICTS_VIEW);
+  await context.print(await allVerdicts(context, name), { ...VERDICTS_VIEW, name: context.nameOf });
 }
 
 async function verdictOn(context: Context, action: string, name: string | undefined): Promise<ActionVerdict> {
@@ -143,14 +143,13 @@ function verdictReasons({ permissions, server, difference }: ActionVerdict): str
   ];
 }
 
-const VERDICT_VIEW: TextView<ActionVerdict> = {
+const VERDICT_VIEW: Omit<TextView<ActionVerdict>, 'name'> = {
   text: ({ allowed }) => (allowed ? 'yes\n' : 'no\n'),
-  name: vmArgument,
 };
 
 const yesNo = (allowed: boolean): string => (allowed ? 'yes' : 'no');
 
-const VERDICTS_VIEW: View<ActionVerdict> = {
+const VERDICTS_VIEW: Omit<View<ActionVerdict>, 'name'> = {
   columns: [
     { header: 'NAME', value: (verdict) => verdict.name },
     { header: 'ACTION', value: (verdict) => verdict.action },
@@ -168,5 +167,4 @@ const VERDICTS_VIEW: View<ActionVerdict> = {
       flexible: true,
     },
   ],
-  name: vmArgument,
 };

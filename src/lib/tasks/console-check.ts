@@ -9,7 +9,6 @@ import { searchRoute, type RouteSearch } from '../console/reach/route.ts';
 import type { ErrorJson, VmopError } from '../errors.ts';
 import type { View } from '../output/render.ts';
 import type { Vm } from '../vm/types.ts';
-import { vmArgument } from '../vm/write.ts';
 import { consoleWay, type WayFlags } from './console-way.ts';
 
 /** Whether a VM's console can be reached: the `--json` form of `vmop console --check`. */
@@ -53,7 +52,7 @@ export async function checkConsoles(
       if (!check.reachable) failed.push(check);
       return check;
     },
-    sentence: CHECK_VIEW,
+    sentence: { ...CHECK_VIEW, name: context.nameOf },
     concurrency: WAITING_CONCURRENCY,
   });
   const [first] = failed;
@@ -88,7 +87,7 @@ async function checkConsole(vm: Vm, search: () => Promise<RouteSearch>): Promise
   }
 }
 
-const CHECK_VIEW: View<ConsoleCheck> = {
+const CHECK_VIEW: Omit<View<ConsoleCheck>, 'name'> = {
   columns: [
     { header: 'NAME', value: ({ name }) => name },
     { header: 'CONSOLE', value: ({ reachable }) => (reachable ? 'reached' : 'not reached') },
@@ -104,7 +103,6 @@ const CHECK_VIEW: View<ConsoleCheck> = {
         steps.map(({ name, ok, ms }) => `${name} ${ok ? `${ms} ms` : 'failed'}`).join(', '),
     },
   ],
-  name: vmArgument,
 };
 
 function addressOf({ host, port }: ConsoleCheck): string | undefined {

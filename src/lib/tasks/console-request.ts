@@ -1,7 +1,7 @@
 import type { Context } from '../cli/context.ts';
 import type { Settings } from '../cli/settings.ts';
 import type { TargetFlags } from '../cli/targets.ts';
-import type { DisconnectAction } from '../console-choices.ts';
+import { DEFAULT_VALIDITY_SECONDS, WEB_VALIDITY_SECONDS, type DisconnectAction } from '../console-choices.ts';
 import { checkConnectionFile } from '../console/private-file.ts';
 import type { ConsoleRequest } from '../console/request.ts';
 import { detectViewer, type ViewerPlan } from '../console/viewer/detect.ts';
@@ -11,7 +11,7 @@ import { VmopError } from '../errors.ts';
 import { parseDuration } from '../output/duration.ts';
 import { consoleWay, type WayFlags } from './console-way.ts';
 import { parseGuestUser } from './login.ts';
-import { parseValidity } from './secret.ts';
+import { parseValidity } from './validity.ts';
 
 /** The flags of `vmop console`, `--check` aside. */
 export interface ConsoleFlags extends TargetFlags, WayFlags {
@@ -50,9 +50,6 @@ export interface ConsoleCommand {
 }
 
 const CONFIRM_MS = 10_000;
-const DEFAULT_VALIDITY = 60;
-/** As long as a page's link is good, and some time for it to connect. */
-const WEB_VALIDITY = 150;
 
 /**
  * Everything that flags and configuration say, checked: whatever can be wrong on this side is found before the cluster
@@ -74,7 +71,9 @@ export async function readConsoleCommand(context: Context, flags: ConsoleFlags):
     login: login === undefined ? undefined : { user: login, first: flags['login-first'] === true },
     loginMs: timeoutMs,
     validitySeconds:
-      validity ?? settings.validitySeconds ?? (place.kind === 'web' ? WEB_VALIDITY : DEFAULT_VALIDITY),
+      validity ??
+      settings.validitySeconds ??
+      (place.kind === 'web' ? WEB_VALIDITY_SECONDS : DEFAULT_VALIDITY_SECONDS),
     confirmMs: Math.min(timeoutMs, CONFIRM_MS),
     signal: context.signal,
     afterwards: context.afterwards,

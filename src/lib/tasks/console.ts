@@ -1,6 +1,7 @@
 import { VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import type { Context } from '../cli/context.ts';
+import { explainFor } from '../cli/refusal.ts';
 import type { Settings } from '../cli/settings.ts';
 import { resolveVm } from '../cli/targets.ts';
 import type { DisconnectAction } from '../console-choices.ts';
@@ -21,9 +22,7 @@ import type { TextView } from '../output/render.ts';
 import { sanitize } from '../text.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { permissionsOn } from '../vm/permissions.ts';
-import { explainRefusal } from '../vm/refusal.ts';
 import type { Vm } from '../vm/types.ts';
-import { vmArgument } from '../vm/write.ts';
 import { StepClock } from './console-clock.ts';
 import { readConsoleCommand, type ConsoleFlags, type ConsolePlace } from './console-request.ts';
 import { finishSessionCommand, UNSEEN } from './finish-session.ts';
@@ -92,7 +91,7 @@ export async function runConsole(
       else await openConsole(context, vm, request, { place, flags, settings: command.settings }, hooks);
     } catch (error) {
       const permissions = [flags.take === true ? ('takeConsole' as const) : ('accessConsole' as const)];
-      throw explainRefusal(error, { vm, pool, user: subject.name, permissions });
+      throw await explainFor(context, error, { vm, pool, permissions });
     }
   } finally {
     progress.done();
@@ -133,7 +132,7 @@ async function writeConsoleFile(
     result.passwordExpiry === undefined
       ? ''
       : `; its password is valid until ${formatTime(result.passwordExpiry)}`;
-  await context.print<ConsoleResult>(result, viewOf(`${file} is written${until}`));
+  await context.print<ConsoleResult>(result, viewOf(context, `${file} is written${until}`));
 }
 
 type ShownPlace = Exclude<ConsolePlace, { kind: 'file' }>;
@@ -175,7 +174,7 @@ async function openConsole(
     }
     const { outcome, seconds } = session;
     const result = { ...resultOf(prepared), viewer: place.plan.name, outcome: outcome.kind, seconds };
-    await context.print<ConsoleResult>(result, viewOf(sentence));
+    await context.print<ConsoleResult>(result, viewOf(context, sentence));
   } finally {
     guard?.dismiss();
   }
@@ -256,8 +255,8 @@ function lookOf(vm: Vm, flags: ConsoleFlags): { title: string; fullScreen: boole
   return { title: flags.title ?? vm.name, fullScreen: flags['full-screen'] === true };
 }
 
-function viewOf(sentence: string): TextView<ConsoleResult> {
-  return { text: () => `${sanitize(sentence)}\n`, name: vmArgument };
+function viewOf({ nameOf }: Context, sentence: string): TextView<ConsoleResult> {
+  return { text: () => `${sanitize(sentence)}\n`, name: nameOf };
 }
 
 function resultOf({ vm, route: { via, endpoint }, password }: PreparedConsole): ConsoleResult {

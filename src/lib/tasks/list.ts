@@ -11,15 +11,42 @@ import type { View } from '../output/render.ts';
 import type { Context } from '../cli/context.ts';
 import { readInventory } from '../cli/inventory.ts';
 import { AlreadyTold, asVmopError } from '../cli/report.ts';
+import { vmListView } from './views.ts';
 
-export interface ListRequest {
+export interface ListFlags {
+  selector?: string | undefined;
+  'all-namespaces': boolean;
+  'all-vms': boolean;
+  mine: boolean;
+  watch: boolean;
+}
+
+/** Prints the VMs that one may use, once or from now on. */
+export async function runList(context: Context, flags: ListFlags): Promise<void> {
+  const everywhere = flags['all-namespaces'];
+  const request: ListRequest = {
+    namespace: everywhere ? undefined : context.namespace,
+    labelSelector: flags.selector,
+    scope: flags['all-vms'] ? 'all' : flags.mine ? 'mine' : 'usable',
+  };
+  const view = vmListView(() => context.runtime.now(), everywhere, context.nameOf);
+  if (flags.watch) {
+    await watchUsable(context, request, view);
+    return;
+  }
+  const { rows, emptyBecause } = await listUsable(context, request);
+  await context.print(rows, view);
+  if (emptyBecause !== undefined) context.terminal.info(emptyBecause);
+}
+
+interface ListRequest {
   /** undefined: all. */
   namespace: string | undefined;
   labelSelector: string | undefined;
   scope: Scope;
 }
 
-export async function listUsable(
+async function listUsable(
   context: Context,
   { namespace, labelSelector, scope }: ListRequest,
 ): Promise<{ rows: VmSummary[]; emptyBecause: string | undefined }> {
@@ -52,11 +79,7 @@ export function whyEmpty(
 }
 
 /** Follows the list until interrupted or nobody reads any more. */
-export async function watchUsable(
-  context: Context,
-  request: ListRequest,
-  view: View<VmSummary>,
-): Promise<void> {
+async function watchUsable(context: Context, request: ListRequest, view: View<VmSummary>): Promise<void> {
   const { cluster, terminal, format } = context;
   const { namespace, labelSelector, scope } = request;
   const labels = parseLabelSelector(labelSelector ?? '');

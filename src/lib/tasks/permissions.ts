@@ -1,10 +1,11 @@
-import { isAccessApplied } from '../access/plan.ts';
+import { isAccessApplied } from '../access/read.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject, compact } from '../cluster/parse.ts';
-import type { KubeObject, ObjectRef, Resource } from '../cluster/types.ts';
+import type { KubeObject, ObjectRef, Patch, Resource } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import type { View } from '../output/render.ts';
 import { sanitize } from '../text.ts';
+import { resendDisturbance } from '../vm/disturbance.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { POOLS, VMS, withObject } from '../vm/parse.ts';
 import {
@@ -15,8 +16,8 @@ import {
   type PermissionsOwner,
 } from '../vm/permission-edit.ts';
 import { inScope, onlyForAdministrators, poolOf } from '../vm/permissions.ts';
+import { explainPoolRefusal } from '../vm/refusal.ts';
 import type { Grant, Vm, VmPool } from '../vm/types.ts';
-import { vmArgument } from '../vm/write.ts';
 import type { Context } from '../cli/context.ts';
 import { readInventory } from '../cli/inventory.ts';
 import { onTargets } from '../cli/many.ts';
@@ -56,7 +57,7 @@ export async function listPermissions(
   flags: ListFlags,
 ): Promise<void> {
   const rows = await permissionRows(context, name, flags);
-  await context.print(rows, permissionsView(flags['all-namespaces'] === true));
+  await context.print(rows, permissionsView(context, flags['all-namespaces'] === true));
   if (rows.length === 0)
     context.terminal.info('There is no entry in spec.permissions: only administrators may do anything.');
 }
@@ -80,7 +81,7 @@ async function permissionRows(
     .flatMap((vm) => rowsOf(vm, poolOf(vm, pools)));
 }
 
-function permissionsView(allNamespaces: boolean): View<PermissionRow> {
+function permissionsView({ nameOf }: Context, allNamespaces: boolean): View<PermissionRow> {
   return {
     columns: [
       ...(allNamespaces ? [{ header: 'NAMESPACE', value: (row: PermissionRow) => row.namespace }] : []),
@@ -95,7 +96,7 @@ function permissionsView(allNamespaces: boolean): View<PermissionRow> {
         style: (_cell, row) => (row.inForce ? undefined : 'dim'),
       },
     ],
-    name: vmArgument,
+    name: nameOf,
   };
 }
 
@@ -136,10 +137,14 @@ export async function changePermissions(
   try {
     await onTargets<PermissionResult>(context, names, flags, {
       permissions: [],
-      act: async ({ vm }) => {
+      act: async ({ vm, pool }) => {
         const { assignment } = vm.status;
         await requireAdministrator(context, vm);
-        const edited = await edit(context, VMS, vm, change, 'vm', flags['dry-run']);
+        const edited = await edit(context, VMS, vm, change, {
+          owner: 'vm',
+          dryRun: flags['dry-run'],
+          beforeWrite: warningOfResend(context, pool),
+        });
         if (edited.changed) changed.add(edited.namespace);
         if (assignment !== undefined) {
           context.terminal.warn(
@@ -158,13 +163,13 @@ export async function changePermissions(
 
 /** Where access was applied, a change of spec.permissions is not all of it. Who may not look there is told nothing. */
 async function sayWhatIsLeft(
-  { cluster, namespace: current, terminal }: Context,
+  { cluster, home, terminal }: Context,
   namespace: string,
   { action }: PermissionChange,
   owner: PermissionsOwner,
 ): Promise<void> {
   if (!(await isAccessApplied(cluster, namespace))) return;
-  const apply = `vmop access apply${namespace === current ? '' : ` -n ${namespace}`}`;
+  const apply = `vmop access apply${namespace === home ? '' : ` -n ${namespace}`}`;
   const left = {
     grant: 'the API server enforces permissions here, and lets nobody use what is new until it is applied',
     revoke:
@@ -199,10 +204,14 @@ async function changePool(
   refuseOnPool(change);
   const ref = parseVmName(pool, context.namespace);
   await requireAdministrator(context, ref);
-  const edited = await edit(context, POOLS, ref, change, 'pool', flags['dry-run']);
+  const edited = await edit(context, POOLS, ref, change, { owner: 'pool', dryRun: flags['dry-run'] }).catch(
+    (error: unknown) => {
+      throw explainPoolRefusal(error, ref);
+    },
+  );
   await context.print<PermissionResult>(
     { ...edited, kind: 'VmPool' },
-    { text: (result) => `${sanitize(sentence(result))}\n`, name: vmArgument },
+    { text: (result) => `${sanitize(sentence(result))}\n`, name: context.nameOf },
   );
   if (edited.changed) await sayWhatIsLeft(context, ref.namespace, change, 'pool');
 }
@@ -213,15 +222,37 @@ async function requireAdministrator(context: Context, ref: ObjectRef): Promise<v
   if (!administrator) throw onlyForAdministrators(ref, name, 'to change spec.permissions');
 }
 
+/** Who is named in spec.permissions is nothing to the guest, and yet every change of the spec reaches its agent. */
+function warningOfResend({ terminal }: Context, pool: VmPool | undefined): (vm: Vm) => void {
+  const told = new Set<string>();
+  return (vm) => {
+    const disturbance = resendDisturbance(vm, pool, 'a change of spec.permissions');
+    // A write that met another's is made once more.
+    if (disturbance === undefined || told.has(disturbance)) return;
+    told.add(disturbance);
+    terminal.warn(disturbance);
+  };
+}
+
+interface Edit<T> {
+  owner: PermissionsOwner;
+  dryRun: boolean;
+  /** Told of the object as it is, once it is sure that there will be a write. */
+  beforeWrite?: (object: T) => void;
+}
+
 async function edit<T extends object>(
   { cluster }: Context,
   resource: Resource<T>,
   { namespace, name }: ObjectRef,
   change: PermissionChange,
-  owner: PermissionsOwner,
-  dryRun: boolean,
+  { owner, dryRun, beforeWrite }: Edit<T>,
 ): Promise<Omit<PermissionResult, 'kind'>> {
-  const decide = ({ object }: { object: KubeObject }) => permissionsPatch(object, change, owner);
+  const decide = (current: T & { object: KubeObject }): Patch | undefined => {
+    const patch = permissionsPatch(current.object, change, owner);
+    if (patch !== undefined) beforeWrite?.(current);
+    return patch;
+  };
   const { object, written } = await modify(cluster, withObject(resource), { namespace, name }, decide, {
     dryRun,
   });

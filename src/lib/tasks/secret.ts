@@ -3,7 +3,7 @@ import { compact } from '../cluster/parse.ts';
 import type { Cluster } from '../cluster/types.ts';
 import { secretWriteDisturbance } from '../console/secret/disturbance.ts';
 import { findDisplaySecret } from '../console/secret/display-secret.ts';
-import { parseExpiry, passwordProblem, type Expiry } from '../console/secret/password.ts';
+import { parseExpiry, passwordProblem } from '../console/secret/password.ts';
 import {
   rotateDisplayPassword,
   setDisplayPassword,
@@ -12,8 +12,7 @@ import {
   type StoredExpiry,
   type StoredPassword,
 } from '../console/secret/rotate.ts';
-import { formatDuration, parseDuration } from '../output/duration.ts';
-import { formatTime } from '../output/plain.ts';
+import { parseDuration } from '../output/duration.ts';
 import { displaySecretSelector } from '../vm/runner-objects.ts';
 import { refOf } from '../vm/write.ts';
 import { phaseOf } from '../vm/state.ts';
@@ -21,29 +20,8 @@ import type { Vm, VmPool } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
 import { onTargets, WAITING_CONCURRENCY } from '../cli/many.ts';
 import type { TargetFlags } from '../cli/targets.ts';
-
-/** What is known of a display password, or was done to it: the `--json` form of `vmop secret …`. */
-export interface SecretResult {
-  name: string;
-  namespace: string;
-  /** The Secret's name; absent: the VM has none. */
-  secret?: string;
-  /** The display asks for a password; absent while its runner has not said. */
-  protected?: boolean;
-  /** Only with `--reveal`. */
-  password?: string;
-  /** `never`, `now`, `+seconds`, or a time; absent: there is no Secret. */
-  expiry?: string | Date;
-  /** Whether the password is accepted now, by the API server's clock; absent where only the runner knows. */
-  valid?: boolean;
-  /** A new password or expiry was stored. */
-  changed: boolean;
-  dryRun: boolean;
-  /** The runner said that it handed the password to QEMU, not whether QEMU took it; absent where it never says so. */
-  confirmed?: boolean;
-  /** Why it is not confirmed. */
-  unconfirmedBecause?: string;
-}
+import { expiryJson, isValid, secretSentence as sentence, type SecretResult } from './secret-view.ts';
+import { parseValidity } from './validity.ts';
 
 export interface SecretFlags extends TargetFlags {
   reveal?: boolean;
@@ -228,72 +206,6 @@ function warningBeforeWrite(
   };
 }
 
-/** Seconds of `--validity`. Error: `usage` for parts of a second, which QEMU does not know, and outside of 1 s to 24 h. */
-export function parseValidity(text: string): number {
-  const seconds = parseDuration(text) / 1000;
-  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 86_400) return seconds;
-  throw new VmopError('usage', `a validity of ${text} makes no sense`, {
-    hint: 'whole seconds from 1s to 24h; the default is 60s',
-  });
-}
-
 async function epochIn(cluster: Cluster, seconds: number): Promise<string> {
   return String(Math.floor((await cluster.now()).getTime() / 1000) + seconds);
-}
-
-/** `never`, `now`, `+seconds`, a time, or the text that is none of them. */
-export function expiryJson(expiry: Expiry): string | Date {
-  switch (expiry.kind) {
-    case 'at':
-      return expiry.date;
-    case 'after':
-      return `+${expiry.seconds}`;
-    case 'invalid':
-      return expiry.text;
-    default:
-      return expiry.kind;
-  }
-}
-
-/** `+seconds` counts from when the runner applied it, which nobody tells. */
-function isValid(expiry: Expiry, now: Date): boolean | undefined {
-  switch (expiry.kind) {
-    case 'never':
-      return true;
-    case 'at':
-      return expiry.date > now;
-    case 'after':
-      return undefined;
-    default:
-      return false;
-  }
-}
-
-/** For a person; `valid` false: it is over. */
-export function expiryText({ expiry, valid }: Pick<SecretResult, 'expiry' | 'valid'>): string {
-  if (expiry === undefined) return 'no expiry';
-  if (expiry instanceof Date)
-    return valid === false ? `expired at ${formatTime(expiry)}` : `valid until ${formatTime(expiry)}`;
-  if (expiry === 'never') return 'valid without end';
-  if (expiry === 'now') return 'expired';
-  const seconds = /^\+(\d+)$/.exec(expiry)?.[1];
-  return seconds === undefined
-    ? `expired: ${JSON.stringify(expiry)} is no expiry that QEMU knows`
-    : `valid for ${formatDuration(Number(seconds) * 1000)} from each start of the VM`;
-}
-
-function sentence(result: SecretResult): string {
-  const { name, secret, changed, dryRun, confirmed, unconfirmedBecause, password } = result;
-  if (secret === undefined) return `${name}: no display Secret`;
-  const shown = password === undefined ? '' : `, password ${password}`;
-  const guard = result.protected === false ? ', not used: the display asks for no password' : '';
-  if (dryRun) return `${name}: the server would take the change of ${secret} (dry run, nothing changed)`;
-  if (!changed) return `${name}: ${secret}, ${expiryText(result)}${guard}${shown}`;
-  const told =
-    confirmed === undefined
-      ? ''
-      : confirmed
-        ? ', handed to QEMU by the runner, which does not tell whether QEMU took it'
-        : `, not confirmed: ${unconfirmedBecause ?? 'the runner has not said'}`;
-  return `${name}: ${secret} changed, ${expiryText(result)}${told}${shown}`;
 }

@@ -7,21 +7,28 @@ import { formatAge } from '../output/duration.ts';
 import { labelledLines, labelledText, type LabelledLine } from '../output/labelled.ts';
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
-import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
 import { withoutLostRunner } from '../vm/lost-runner.ts';
-import { refOf, vmArgument } from '../vm/write.ts';
+import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
 import type { Context } from '../cli/context.ts';
-import { expiryJson, expiryText } from './secret.ts';
+import { resolveVm } from '../cli/targets.ts';
+import { expiryJson, expiryText } from './secret-view.ts';
 import { governingPool } from '../vm/inventory.ts';
 import { mayText } from './views.ts';
 
 const EVENTS_SHOWN = 10;
 
+/** Prints everything about one VM; on a terminal a missing name is asked for. */
+export async function showVm(context: Context, name: string | undefined): Promise<void> {
+  const detail = await loadDetail(context, await resolveVm(context, name));
+  const now = await context.cluster.now();
+  await context.print<VmDetail>(detail, { text: (vm) => detailText(vm, now), name: context.nameOf });
+}
+
 /** Everything about a VM; what may not be read is left out and named. */
-export async function loadDetail(context: Context, found: Vm): Promise<VmDetail> {
+async function loadDetail(context: Context, found: Vm): Promise<VmDetail> {
   const vm = await withoutLostRunner(context.cluster, found);
   const [subject, pool, events, password] = await Promise.all([
     context.subject(vm.namespace),
@@ -139,12 +146,7 @@ function passwordText({ secret, serial, expiry, unreadable }: PasswordState, now
   return `in ${secret}, ${expiryText(compact({ expiry, valid }))}`;
 }
 
-/** `vmop show` as text; a pipe gets it as the terminal does. */
+/** `vmop show` as text; a pipe gets it as the terminal does. `now`: by the API server's clock. */
 export function detailText(vm: VmDetail, now: Date): string {
   return labelledText(detailLines(vm, now));
-}
-
-/** `now`: by the API server's clock. */
-export function detailView(now: Date): TextView<VmDetail> {
-  return { text: (vm) => detailText(vm, now), name: vmArgument };
 }

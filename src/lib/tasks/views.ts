@@ -1,4 +1,3 @@
-import { vmArgument } from '../vm/write.ts';
 import { formatAge } from '../output/duration.ts';
 import { formatBytes } from '../output/quantity.ts';
 import type { View } from '../output/render.ts';
@@ -30,7 +29,11 @@ function poolText({ assignment, pools }: VmSummary): string | undefined {
 }
 
 /** `vmop list`. */
-export function vmListView(now: () => Date, allNamespaces: boolean): View<VmSummary> {
+export function vmListView(
+  now: () => Date,
+  allNamespaces: boolean,
+  nameOf: (vm: VmSummary) => string,
+): View<VmSummary> {
   return {
     columns: [
       ...(allNamespaces ? [{ header: 'NAMESPACE', value: (vm: VmSummary) => vm.namespace }] : []),
@@ -65,6 +68,6 @@ export function vmListView(now: () => Date, allNamespaces: boolean): View<VmSumm
       },
       { header: 'PROBLEMS', value: (vm) => vm.problems.join('; ') || undefined },
     ],
-    name: vmArgument,
+    name: nameOf,
   };
 }

@@ -3,7 +3,7 @@ import type { Cluster, Patch } from '../cluster/types.ts';
 import { VmopError } from '../errors.ts';
 import { followVm, type Lateness, type Verdict } from './follow.ts';
 import { VMS } from './parse.ts';
-import { refOf, specVmPatch, type WriteMode, vmArgument } from './write.ts';
+import { kubectlArgument, refOf, specVmPatch, type WriteMode, vmArgument } from './write.ts';
 import { RunnerLog } from './runner-log.ts';
 import { sanitize } from '../text.ts';
 import { permissionsOn, type Subject } from './permissions.ts';
@@ -41,7 +41,10 @@ export function loginObstacle(
     return new VmopError(
       'state',
       `${vm.name} is assigned to ${assigned.user} by pool ${assigned.pool}, which logs in its user whatever the VM says`,
-      { hint: `release the VM first: kubectl edit vm ${vm.name} --subresource=status`, vm: vm.name },
+      {
+        hint: `release the VM first: kubectl edit vm ${kubectlArgument(vm)} --subresource=status`,
+        vm: vm.name,
+      },
     );
   }
   return undefined;

@@ -13,6 +13,7 @@ import {
 import type { JsonObject, KubeObject, Resource } from '../cluster/types.ts';
 import { parseQuantity } from './quantity.ts';
 import { GROUP, PERMISSIONS, VERSION } from './types.ts';
+import { argumentFrom } from './write.ts';
 import type { Assignment, Condition, Grant, Spice, Vm, VmPool, VmSpec, VmStatus } from './types.ts';
 
 export const VMS: Resource<Vm> = {
@@ -37,14 +38,14 @@ export const POOLS: Resource<VmPool> = {
 export type WithObject<T> = T & { object: KubeObject };
 
 export function withObject<T extends object>(resource: Resource<T>): Resource<WithObject<T>> {
-  return { ...resource, parse: (object) => ({ ...resource.parse(object), object }) };
+  return { ...resource, parse: (object, home) => ({ ...resource.parse(object, home), object }) };
 }
 
 const DEFAULT_SPICE_PORT = 5900;
 const DEFAULT_POWERDOWN_SECONDS = 900;
 
 /** A `VirtualMachine` with VM-Operator's defaults; what cannot be understood is named in `problems`. */
-export function parseVm(object: KubeObject): Vm {
+export function parseVm(object: KubeObject, home = 'default'): Vm {
   const problems: string[] = [];
   const { metadata } = object;
   if (!isObject(object['spec'])) problems.push('spec is missing');
@@ -52,6 +53,7 @@ export function parseVm(object: KubeObject): Vm {
   return compact({
     name: metadata.name,
     namespace: metadata.namespace ?? '',
+    argument: argumentFrom(home, { namespace: metadata.namespace ?? '', name: metadata.name }),
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,

@@ -1,4 +1,4 @@
-import { refOf, specVmPatch, vmArgument, type WriteMode } from './write.ts';
+import { kubectlArgument, refOf, specVmPatch, vmArgument, type WriteMode } from './write.ts';
 import { VmopError } from '../errors.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject, asString } from '../cluster/parse.ts';
@@ -61,7 +61,7 @@ export function describeLateStart(vm: Vm | undefined): Lateness {
   if (vm.status.runnerVersion === undefined && running?.reason !== 'RunnerStarted') {
     return {
       state: `still not running${why}`,
-      hint: `no runner has reported: is VM-Operator running, and can its pod be scheduled? kubectl describe pod ${vm.name}`,
+      hint: `no runner has reported: is VM-Operator running, and can its pod be scheduled? kubectl describe pod ${kubectlArgument(vm)}`,
     };
   }
   return { state: `still not running${why}`, hint: obstacle ?? `vmop show ${vmArgument(vm)} tells more` };

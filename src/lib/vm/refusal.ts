@@ -1,4 +1,5 @@
 import { ApiError, isStatus } from '../cluster/api-error.ts';
+import type { ObjectRef } from '../cluster/types.ts';
 import { messageOf, VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
 import { ADMINISTRATE, parseAccessDenial, type AccessDenial } from './access-denial.ts';
@@ -39,19 +40,35 @@ function rbacSentence({ user, verb, resource, name }: RbacRefusal): string {
   return sanitize(`the API server does not let ${user} ${verb} ${what}`);
 }
 
-/** An error's message, in short where it is RBAC's refusal: for sentences that go on. */
+/** A policy's refusal in short: `the API server asks for the permission start on desk to start it`. Sanitized. */
+function denialSentence({ permission, vm, what }: AccessDenial): string {
+  const asked = permission === ADMINISTRATE ? 'an administrator' : `the permission ${permission} on ${vm}`;
+  return sanitize(`the API server asks for ${asked} ${what}`);
+}
+
+/** An error's message, in short where it is a refusal by RBAC or a policy: for sentences that go on. */
 export function briefMessage(error: unknown): string {
+  const denial = policyDenial(error);
+  if (denial) return denialSentence(denial);
   const refusal = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
   return refusal ? rbacSentence(refusal) : messageOf(error);
 }
 
+/** What an admission policy of `vmop access` refused; undefined: it was nothing of the kind. */
+export function policyDenial(error: unknown): AccessDenial | undefined {
+  return error instanceof ApiError ? parseAccessDenial(error.message) : undefined;
+}
+
 /** Who wanted what of which VM. */
 export interface RefusedAction {
+  /** As it is now: what was read before may be what somebody has just withdrawn. */
   vm: Vm;
   /** The pool that governs the VM while it is assigned. */
   pool: VmPool | undefined;
-  /** As `spec.permissions` names the user. */
+  /** As vmop names the user in `spec.permissions`. */
   user: string;
+  /** As the API server knows the user, whom its policies look for in `spec.permissions`. */
+  username: string;
   /** What `spec.permissions` must give for it. */
   permissions: readonly Permission[];
 }
@@ -62,29 +79,47 @@ export interface RefusedAction {
  */
 export function explainRefusal(error: unknown, action: RefusedAction): unknown {
   if (!(error instanceof ApiError)) return error;
-  const denial = parseAccessDenial(error.message);
+  const denial = policyDenial(error);
   if (denial) return deniedByPolicy(denial, action, error);
   const refusal = error.status.code === 403 ? parseRbacRefusal(error.message) : undefined;
-  return refusal ? deniedByRbac(refusal, action, error) : error;
+  return refusal ? deniedByRbac(refusal, action.vm, action.permissions, error) : error;
+}
+
+/** As `explainRefusal`, of a change of a pool, which no permission is for. */
+export function explainPoolRefusal(error: unknown, pool: ObjectRef): unknown {
+  const refusal = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
+  if (refusal === undefined) return error;
+  const hint = `an administrator of namespace ${pool.namespace} can allow it in a Role`;
+  return new VmopError('forbidden', rbacSentence(refusal), { hint, cause: error });
 }
 
 function deniedByPolicy(
   { permission, what }: AccessDenial,
-  { vm, pool, user }: RefusedAction,
+  { vm, pool, user, username }: RefusedAction,
   cause: ApiError,
 ): VmopError {
-  return permission === ADMINISTRATE
-    ? onlyForAdministrators(vm, user, what, cause)
-    : missingPermission(vm, pool, user, permission, cause);
+  const denied =
+    permission === ADMINISTRATE
+      ? onlyForAdministrators(vm, username, what, cause)
+      : missingPermission(vm, pool, username, permission, cause);
+  if (user === username) return denied;
+  const told = `vmop was told that you are ${user} (--user-name, or userName of config.yaml), and the API server knows you as ${username}`;
+  const hint = `${denied.hint ?? ''}; ${sanitize(told)}`;
+  return new VmopError(denied.code, denied.message, { hint, vm: vm.name, cause });
 }
 
-function deniedByRbac(refusal: RbacRefusal, { vm, permissions }: RefusedAction, cause: ApiError): VmopError {
-  const whose = refusal.name === vm.name ? '' : `${vm.name}: `;
+function deniedByRbac(
+  refusal: RbacRefusal,
+  { name, namespace }: ObjectRef,
+  permissions: readonly Permission[],
+  cause: ApiError,
+): VmopError {
+  const whose = refusal.name === name ? '' : `${name}: `;
   const hint =
     permissions.length === 0
-      ? `an administrator of namespace ${vm.namespace} can allow it in a Role`
-      : `no Role allows what ${permissions.join(' and ')} on ${vm.name} takes; ` +
-        `an administrator of namespace ${vm.namespace} can change that: vmop access apply`;
+      ? `an administrator of namespace ${namespace} can allow it in a Role`
+      : `no Role allows what ${permissions.join(' and ')} on ${name} takes; ` +
+        `an administrator of namespace ${namespace} can change that: vmop access apply`;
   const message = `${whose}${rbacSentence(refusal)}`;
-  return new VmopError('forbidden', message, { hint, vm: vm.name, cause });
+  return new VmopError('forbidden', message, { hint, vm: name, cause });
 }

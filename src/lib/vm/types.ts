@@ -82,6 +82,8 @@ export interface VmStatus {
 export interface Vm {
   name: string;
   namespace: string;
+  /** How a command names it: `name`, or `namespace/name` where a bare name is looked for in another namespace. */
+  argument: string;
   uid: string;
   resourceVersion: string;
   generation: number;

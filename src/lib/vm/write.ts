@@ -15,7 +15,22 @@ export function refOf(vm: Vm): ObjectRef {
   return { namespace: vm.namespace, name: vm.name };
 }
 
-/** A VM as an argument of a command that a message names: with its namespace, where that is not the usual one. */
-export function vmArgument({ namespace, name }: ObjectRef): string {
-  return namespace === '' || namespace === 'default' ? name : `${namespace}/${name}`;
+/** Where a bare name is looked for; '' where that depends on whether the next command has the variable, too. */
+export function homeNamespace(ofContext: string, variable: string | undefined): string {
+  return variable && variable !== ofContext ? '' : ofContext;
+}
+
+/** A VM as an argument of vmop: with its namespace, where a bare name is looked for elsewhere, in `home`. */
+export function argumentFrom(home: string, { namespace, name }: ObjectRef): string {
+  return namespace === '' || namespace === home ? name : `${namespace}/${name}`;
+}
+
+/** A VM in a vmop command that a message names. */
+export function vmArgument({ argument }: Pick<Vm, 'argument'>): string {
+  return argument;
+}
+
+/** A VM, or what bears its name, in a kubectl command that a message names. */
+export function kubectlArgument({ argument, namespace, name }: Vm): string {
+  return argument === name ? name : `${name} -n ${namespace}`;
 }

@@ -215,13 +215,31 @@ copes(
 
 copes(
   'Every change of the spec makes the agent log out where nobody is wanted',
-  'login warns before it writes, unless somebody is wanted already',
+  'login and permissions grant and revoke warn before they write, unless somebody is wanted already; stop does not, which ends every session',
   async () => {
     const vm = await desktop('manual');
     const MANUAL = /^warning: nobody is logged in on manual through VM-Operator; .* that session ends$/m;
+    const GRANTED =
+      /^warning: a change of spec\.permissions makes the agent of manual log out: a session that somebody opened there by hand ends$/m;
+    assert.match((await run('permissions grant manual -u bob --may start --dry-run')).stderr, GRANTED);
+    const granted = await run('permissions grant manual -u bob --may start');
+    assert.deepEqual([granted.code, granted.stdout], [0, 'manual: user bob may now do start\n']);
+    assert.match(granted.stderr, GRANTED);
+    // What is there already is not written.
+    assert.equal((await run('permissions grant manual -u bob --may start')).stderr, '');
+    assert.match((await run('permissions revoke manual -u bob')).stderr, GRANTED);
+    assert.doesNotMatch((await run('stop manual --dry-run')).stderr, /warning/);
     assert.match((await run('login manual -u alice --no-wait')).stderr, MANUAL);
     await vm.loginDone('alice');
+    assert.equal((await run('permissions grant manual -u bob --may start')).stderr, '');
     assert.doesNotMatch((await run('login manual -u bob --no-wait')).stderr, /warning/);
+    assert.match(
+      (await run('permissions revoke manual -u bob')).stderr,
+      /^warning: a change of spec\.permissions makes the agent of manual log in bob once more/m,
+    );
+    await vm.terminating();
+    await vm.podGone();
+    assert.equal((await run('permissions grant manual -u bob --may start')).stderr, '');
   },
 );
 

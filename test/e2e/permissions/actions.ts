@@ -19,153 +19,170 @@ export interface Attempt {
   vm: string;
 }
 
-/** Something that a user may try; nothing is ever stored, so that no attempt disturbs another. */
-export interface Action {
+/** What kubectl is to be told. */
+export interface KubectlLine {
+  args: string[];
+  /** Its standard input. */
+  input?: string;
+}
+
+/** How something is done; nothing is ever stored, so that no attempt disturbs another. */
+export interface Way {
+  /** With the client that vmop uses. */
+  run: (attempt: Attempt) => Promise<unknown>;
+  /** With kubectl, for several VMs in one process; absent where it cannot send the same. */
+  kubectl?: (vms: readonly string[], user: string) => KubectlLine;
+  /** kubectl does it for one VM at a time, and names none. */
+  single?: true;
+  /** How the API server says that it has let it through, and that there is no kubelet to do it. */
+  unserved?: RegExp;
+}
+
+/** Something that a user may try. */
+export interface Action extends Way {
   name: string;
   state: State;
   /** Each of these permissions lets it through; none: only administrators may. */
   by: readonly Permission[] | 'any';
-  run: (attempt: Attempt) => Promise<unknown>;
 }
 
 const DRY: WriteOptions = { dryRun: true };
+const DRY_RUN = '--dry-run=server';
 const CONSOLE = ['accessConsole', 'takeConsole'] as const;
 
 const refTo = (name: string): { namespace: string; name: string } => ({ namespace: NAMESPACE, name });
 
-function patching(resource: Resource<unknown>, body: JsonObject, options = DRY): Action['run'] {
-  return ({ cluster, vm }) => {
-    const name = resource === DISPLAY_SECRETS ? secretName(vm) : vm;
-    return cluster.patch(resource, refTo(name), { type: 'merge', body }, options);
+/** The names of VMs' objects of the kind. */
+function namesOf(resource: Resource<unknown>, vms: readonly string[]): string[] {
+  return resource === DISPLAY_SECRETS ? vms.map(secretName) : [...vms];
+}
+
+type Body = JsonObject | ((user: string) => JsonObject);
+
+function patching(resource: Resource<unknown>, body: Body, subresource?: 'status'): Way {
+  const bodyFor = (user: string): JsonObject => (typeof body === 'function' ? body(user) : body);
+  const options: WriteOptions = subresource === undefined ? DRY : { ...DRY, subresource };
+  return {
+    run: ({ cluster, vm, user }) => {
+      const [name = vm] = namesOf(resource, [vm]);
+      return cluster.patch(resource, refTo(name), { type: 'merge', body: bodyFor(user) }, options);
+    },
+    kubectl: (vms, user) => ({
+      args: [
+        'patch',
+        resource.plural,
+        ...namesOf(resource, vms),
+        ...(subresource === undefined ? [] : [`--subresource=${subresource}`]),
+        '--type=merge',
+        '-p',
+        JSON.stringify(bodyFor(user)),
+        DRY_RUN,
+      ],
+    }),
   };
 }
 
-const spec = (body: JsonObject): Action['run'] => patching(RAW_VMS, { spec: body });
-const status = (body: (user: string) => JsonObject): Action['run'] => {
-  const options: WriteOptions = { ...DRY, subresource: 'status' };
-  return (attempt) => patching(RAW_VMS, { status: body(attempt.user) }, options)(attempt);
-};
-const config = (text: string): Action['run'] => patching(CONFIG_MAPS, { data: { 'config.yaml': text } });
+function reading(resource: Resource<unknown>): Way {
+  return {
+    run: ({ cluster, vm }) => {
+      const [name = vm] = namesOf(resource, [vm]);
+      return cluster.get(resource, refTo(name));
+    },
+    kubectl: (vms) => ({ args: ['get', resource.plural, ...namesOf(resource, vms)] }),
+  };
+}
+
+function deleting(resource: Resource<unknown>, options: WriteOptions & { graceSeconds?: number } = {}): Way {
+  const { graceSeconds } = options;
+  const atOnce = graceSeconds === undefined ? [] : ['--force', `--grace-period=${graceSeconds}`];
+  return {
+    run: ({ cluster, vm }) => cluster.delete(resource, refTo(vm), { ...DRY, ...options }),
+    kubectl: (vms) => ({ args: ['delete', resource.plural, ...vms, ...atOnce, DRY_RUN] }),
+  };
+}
+
+function applying(spec: JsonObject): Way {
+  const objectOf = (vm: string): JsonObject => ({ ...headOf(RAW_VMS), metadata: { name: vm }, spec });
+  return {
+    run: ({ cluster, vm }) => {
+      const patch = { type: 'apply', object: objectOf(vm), fieldManager: 'mine', force: true } as const;
+      return cluster.patch(RAW_VMS, refTo(vm), patch, DRY);
+    },
+    kubectl: (vms) => ({
+      args: ['apply', '--server-side', '--force-conflicts', '--validate=false', '-f', '-', DRY_RUN],
+      input: vms.map((vm) => JSON.stringify(objectOf(vm))).join('\n---\n'),
+    }),
+  };
+}
+
+const spec = (body: JsonObject): Way => patching(RAW_VMS, { spec: body });
+const status = (body: (user: string) => JsonObject): Way =>
+  patching(RAW_VMS, (user) => ({ status: body(user) }), 'status');
+const config = (text: string): Way => patching(CONFIG_MAPS, { data: { 'config.yaml': text } });
 const raised = CONFIG.replace('resetCounter: 41', 'resetCounter: 42');
 const cmVersion = { annotations: { 'vmrunner.jdrupes.org/cmVersion': 'vmop-1' } };
-const password = { data: { 'display-password': 'bmV3', 'password-expiry': 'MTc4MDAwMDAwMA==' } };
+const password = patching(DISPLAY_SECRETS, {
+  data: { 'display-password': 'bmV3', 'password-expiry': 'MTc4MDAwMDAwMA==' },
+});
+const alice = spec({ vm: { display: { loggedInUser: 'alice' } } });
+const myself = status((user) => ({ consoleUser: user }));
 
-const forwarding: Action['run'] = async ({ cluster, vm }) => {
-  const stream = await cluster.forward(refTo(vm), 5900, { signal: AbortSignal.timeout(30_000) });
-  stream.destroy();
+const forwarding: Way = {
+  run: async ({ cluster, vm }) => {
+    const stream = await cluster.forward(refTo(vm), 5900, { signal: AbortSignal.timeout(30_000) });
+    stream.destroy();
+  },
+  kubectl: (vms) => ({ args: ['port-forward', ...vms.map((vm) => `pod/${vm}`), ':5900'] }),
+  single: true,
+  unserved: /\bpod \S+ does not have a host assigned/,
 };
 
+/** Of a pod that no kubelet runs it is empty. */
+const log: Way = {
+  run: ({ cluster, vm }) => cluster.log(refTo(vm)),
+  kubectl: (vms) => ({ args: ['logs', ...vms] }),
+  single: true,
+};
+
+const use = (name: string, by: Action['by'], way: Way, state: State = 'running'): Action => ({
+  name,
+  by,
+  state,
+  ...way,
+});
+
 /** What each permission is for. */
-const USES: Action[] = [
-  {
-    name: 'see the VM',
-    state: 'running',
-    by: 'any',
-    run: ({ cluster, vm }) => cluster.get(RAW_VMS, refTo(vm)),
-  },
-  {
-    name: 'see its pod',
-    state: 'running',
-    by: 'any',
-    run: ({ cluster, vm }) => cluster.get(PODS, refTo(vm)),
-  },
-  { name: 'start', state: 'stopped', by: ['start'], run: spec({ vm: { state: 'Running' } }) },
-  {
-    name: 'start, by server-side apply',
-    state: 'stopped',
-    by: ['start'],
-    run: ({ cluster, vm }) => {
-      const spec = { vm: { state: 'Running' } };
-      const object = { ...headOf(RAW_VMS), metadata: { name: vm }, spec };
-      return cluster.patch(
-        RAW_VMS,
-        refTo(vm),
-        { type: 'apply', object, fieldManager: 'mine', force: true },
-        DRY,
-      );
-    },
-  },
-  { name: 'stop', state: 'running', by: ['stop'], run: spec({ vm: { state: 'Stopped' } }) },
-  { name: 'stop, by removing the state', state: 'running', by: ['stop'], run: spec({ vm: { state: null } }) },
-  {
-    name: 'stop by force (delete the pod)',
-    state: 'running',
-    by: ['stop'],
-    run: ({ cluster, vm }) => cluster.delete(PODS, refTo(vm), { ...DRY, graceSeconds: 0 }),
-  },
-  { name: 'reset: raise the counter', state: 'running', by: ['reset'], run: config(raised) },
-  {
-    name: 'reset: touch the pod',
-    state: 'running',
-    by: ['reset'],
-    run: patching(PODS, { metadata: cmVersion }),
-  },
-  {
-    name: 'read the runner’s configuration',
-    state: 'running',
-    by: ['reset'],
-    run: ({ cluster, vm }) => cluster.get(CONFIG_MAPS, refTo(vm)),
-  },
-  {
-    name: 'log a user in on the guest',
-    state: 'running',
-    by: CONSOLE,
-    run: spec({ vm: { display: { loggedInUser: 'alice' } } }),
-  },
-  {
-    name: 'read the display password',
-    state: 'running',
-    by: CONSOLE,
-    run: ({ cluster, vm }) => cluster.get(DISPLAY_SECRETS, refTo(secretName(vm))),
-  },
-  {
-    name: 'set the display password',
-    state: 'running',
-    by: CONSOLE,
-    run: patching(DISPLAY_SECRETS, password),
-  },
-  {
-    name: 'become the console’s user',
-    state: 'running',
-    by: CONSOLE,
-    run: status((user) => ({ consoleUser: user })),
-  },
-  { name: 'forward a port to the runner', state: 'running', by: CONSOLE, run: forwarding },
-  {
-    name: 'read the runner’s log',
-    state: 'running',
-    by: CONSOLE,
-    run: ({ cluster, vm }) => cluster.log(refTo(vm)),
-  },
-  {
-    name: 'set the display password while somebody is connected',
-    state: 'used',
-    by: ['takeConsole'],
-    run: patching(DISPLAY_SECRETS, password),
-  },
-  {
-    name: 'log a user in on the guest while somebody is connected',
-    state: 'used',
-    by: ['takeConsole'],
-    run: spec({ vm: { display: { loggedInUser: 'alice' } } }),
-  },
-  {
-    name: 'become the console’s user while somebody is connected',
-    state: 'used',
-    by: ['takeConsole'],
-    run: status((user) => ({ consoleUser: user })),
-  },
+export const USES: Action[] = [
+  use('see the VM', 'any', reading(RAW_VMS)),
+  use('see its pod', 'any', reading(PODS)),
+  use('start', ['start'], spec({ vm: { state: 'Running' } }), 'stopped'),
+  use('start, by server-side apply', ['start'], applying({ vm: { state: 'Running' } }), 'stopped'),
+  use('stop', ['stop'], spec({ vm: { state: 'Stopped' } })),
+  use('stop, by removing the state', ['stop'], spec({ vm: { state: null } })),
+  use('stop by force (delete the pod)', ['stop'], deleting(PODS, { graceSeconds: 0 })),
+  use('reset: raise the counter', ['reset'], config(raised)),
+  use('reset: touch the pod', ['reset'], patching(PODS, { metadata: cmVersion })),
+  use('read the runner’s configuration', ['reset'], reading(CONFIG_MAPS)),
+  use('log a user in on the guest', CONSOLE, alice),
+  use('read the display password', CONSOLE, reading(DISPLAY_SECRETS)),
+  use('set the display password', CONSOLE, password),
+  use('become the console’s user', CONSOLE, myself),
+  use('forward a port to the runner', CONSOLE, forwarding),
+  use('read the runner’s log', CONSOLE, log),
+  use('set the display password while somebody is connected', ['takeConsole'], password, 'used'),
+  use('log a user in on the guest while somebody is connected', ['takeConsole'], alice, 'used'),
+  use('become the console’s user while somebody is connected', ['takeConsole'], myself, 'used'),
 ];
 
 /** Server-side apply of what is there already: no value changes, but it has one owner more. */
-const owning: Action['run'] = async ({ cluster, vm }) => {
+const owning: Way['run'] = async ({ cluster, vm }) => {
   const { spec: whole } = await cluster.get(RAW_VMS, refTo(vm));
   const permissions = asArray(asObject(whole)['permissions']);
   const object = { ...headOf(RAW_VMS), metadata: { name: vm }, spec: { permissions } };
   await cluster.patch(RAW_VMS, refTo(vm), { type: 'apply', object, fieldManager: 'mine', force: true }, DRY);
 };
 
-const owned: Action['run'] = ({ cluster, vm }) => {
+const owned: Way['run'] = ({ cluster, vm }) => {
   const entry = {
     manager: 'theirs',
     operation: 'Apply',
@@ -179,20 +196,13 @@ const owned: Action['run'] = ({ cluster, vm }) => {
 };
 
 /** What no permission is for. */
-const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
+const FORBIDDEN: [name: string, way: Way, state?: State][] = [
   ['change spec.permissions', spec({ permissions: [{ user: 'u-none', may: ['*'] }] })],
   [
     'start it and change spec.permissions at once',
-    ({ cluster, user, vm }) =>
-      cluster.patch(
-        RAW_VMS,
-        refTo(vm),
-        {
-          type: 'merge',
-          body: { spec: { permissions: [{ user, may: ['*', 'start'] }], vm: { state: 'Running' } } },
-        },
-        DRY,
-      ),
+    patching(RAW_VMS, (user) => ({
+      spec: { permissions: [{ user, may: ['*', 'start'] }], vm: { state: 'Running' } },
+    })),
     'stopped',
   ],
   ['change the image', spec({ image: { source: 'example.org/other' } })],
@@ -208,8 +218,8 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
   ['change the VM’s labels', patching(RAW_VMS, { metadata: { labels: { team: 'x' } } })],
   ['change the VM’s annotations', patching(RAW_VMS, { metadata: { annotations: { a: 'x' } } })],
   ['add a finalizer', patching(RAW_VMS, { metadata: { finalizers: ['example.org/x'] } })],
-  ['own spec.permissions, too', owning],
-  ['say that somebody else owns spec.permissions', owned],
+  ['own spec.permissions, too', { run: owning }],
+  ['say that somebody else owns spec.permissions', { run: owned }],
   ['leave nobody an owner of anything', patching(RAW_VMS, { metadata: { managedFields: [{}] } })],
   ['write an unknown field', patching(RAW_VMS, { extra: { a: 1 } })],
   ['say that somebody else uses the console', status(() => ({ consoleUser: 'bob' }))],
@@ -241,45 +251,53 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
   ['put something else into the ConfigMap', patching(CONFIG_MAPS, { data: { other: 'x' } })],
   [
     'change the pod’s image',
-    ({ cluster, vm }) =>
-      cluster.patch(
-        PODS,
-        refTo(vm),
-        { type: 'json', operations: [{ op: 'replace', path: '/spec/containers/0/image', value: 'x' }] },
-        DRY,
-      ),
+    {
+      run: ({ cluster, vm }) =>
+        cluster.patch(
+          PODS,
+          refTo(vm),
+          { type: 'json', operations: [{ op: 'replace', path: '/spec/containers/0/image', value: 'x' }] },
+          DRY,
+        ),
+    },
   ],
   ['change the pod’s labels', patching(PODS, { metadata: { labels: { team: 'x' } } })],
   ['change another annotation of the pod', patching(PODS, { metadata: { annotations: { a: 'x' } } })],
-  ['delete the VM', ({ cluster, vm }) => cluster.delete(RAW_VMS, refTo(vm), DRY)],
+  ['delete the VM', deleting(RAW_VMS)],
   [
     'replace the VM',
-    async ({ cluster, vm }) => {
-      const body: JsonObject = { metadata: { name: vm }, spec: { vm: {} } };
-      return cluster.replace(RAW_VMS, refTo(vm), { ...body, ...headOf(RAW_VMS) }, DRY);
+    {
+      run: async ({ cluster, vm }) => {
+        const body: JsonObject = { metadata: { name: vm }, spec: { vm: {} } };
+        return cluster.replace(RAW_VMS, refTo(vm), { ...body, ...headOf(RAW_VMS) }, DRY);
+      },
     },
   ],
   [
     'make a VM',
-    ({ cluster }) =>
-      cluster.create(
-        RAW_VMS,
-        NAMESPACE,
-        { metadata: { name: 'new' }, spec: { vm: { maximumCpus: 1 } } },
-        DRY,
-      ),
+    {
+      run: ({ cluster }) =>
+        cluster.create(
+          RAW_VMS,
+          NAMESPACE,
+          { metadata: { name: 'new' }, spec: { vm: { maximumCpus: 1 } } },
+          DRY,
+        ),
+    },
   ],
-  ['list all VMs', ({ cluster }) => cluster.list(RAW_VMS, { namespace: NAMESPACE })],
-  ['list all Secrets', ({ cluster }) => cluster.list(DISPLAY_SECRETS, { namespace: NAMESPACE })],
+  ['list all VMs', { run: ({ cluster }) => cluster.list(RAW_VMS, { namespace: NAMESPACE }) }],
+  ['list all Secrets', { run: ({ cluster }) => cluster.list(DISPLAY_SECRETS, { namespace: NAMESPACE }) }],
   [
     'change a pool',
-    ({ cluster, user }) =>
-      cluster.patch(
-        POOLS,
-        refTo(`pool-${user}`),
-        { type: 'merge', body: { spec: { retention: 'PT9h' } } },
-        DRY,
-      ),
+    {
+      run: ({ cluster, user }) =>
+        cluster.patch(
+          POOLS,
+          refTo(`pool-${user}`),
+          { type: 'merge', body: { spec: { retention: 'PT9h' } } },
+          DRY,
+        ),
+    },
   ],
 ];
 
@@ -289,5 +307,5 @@ function headOf({ group, version, kind }: Resource<KubeObject>): JsonObject {
 
 export const ACTIONS: Action[] = [
   ...USES,
-  ...FORBIDDEN.map(([name, run, state = 'running']): Action => ({ name, state, by: [], run })),
+  ...FORBIDDEN.map(([name, way, state]): Action => use(name, [], way, state)),
 ];

@@ -75,27 +75,40 @@ export function groupsOf(given: Given): string[] {
 }
 
 /** VMs, pools, Secrets, ConfigMaps and pods as VM-Operator leaves them, for every user, place and state. */
-export async function buildWorld(admin: Cluster): Promise<void> {
+export async function buildWorld(admin: Cluster, spicePort: number): Promise<void> {
   const strangers = [{ user: STRANGER, may: ['*'] }];
+  const build = (name: string, state: State, permissions: JsonObject[], assignment?: JsonObject) =>
+    buildVm(admin, name, state, permissions, {
+      spice: { server: '127.0.0.1', port: spicePort },
+      ...(assignment && { assignment }),
+    });
   await admin.create(POOLS, NAMESPACE, {
     metadata: { name: 'strangers' },
     spec: { permissions: strangers },
   });
-  for (const state of STATES) await buildVm(admin, vmName('none', 'foreign', state), state, strangers);
+  for (const state of STATES) await build(vmName('none', 'foreign', state), state, strangers);
   for (const given of GIVEN) {
     const pool = `pool-${userOf(given)}`;
     // A pool's CRD knows no takeConsole.
     const permissions = given === 'takeConsole' ? [] : grantsOf(given);
     await admin.create(POOLS, NAMESPACE, { metadata: { name: pool }, spec: { permissions } });
-    for (const state of STATES) {
-      const name = (place: Place): string => vmName(given, place, state);
-      await Promise.all([
-        buildVm(admin, name('own'), state, grantsOf(given)),
-        buildVm(admin, name('pool'), state, strangers, { pool, user: userOf(given) }),
-        buildVm(admin, name('leased'), state, grantsOf(given), { pool: 'strangers', user: STRANGER }),
-      ]);
-    }
+    await Promise.all(
+      STATES.flatMap((state) => {
+        const name = (place: Place): string => vmName(given, place, state);
+        return [
+          build(name('own'), state, grantsOf(given)),
+          build(name('pool'), state, strangers, { pool, user: userOf(given) }),
+          build(name('leased'), state, grantsOf(given), { pool: 'strangers', user: STRANGER }),
+        ];
+      }),
+    );
   }
+}
+
+export interface BuiltVm {
+  assignment?: JsonObject;
+  serviceAccountName?: string;
+  spice?: JsonObject;
 }
 
 export async function buildVm(
@@ -103,10 +116,10 @@ export async function buildVm(
   name: string,
   state: State,
   permissions: JsonObject[],
-  assignment?: JsonObject,
-  serviceAccountName = 'default',
+  { assignment, serviceAccountName = 'default', spice = {} }: BuiltVm = {},
 ): Promise<void> {
   const running = state !== 'stopped';
+  const used = state === 'used';
   const vm = await admin.create(VMS, NAMESPACE, {
     metadata: { name },
     spec: {
@@ -117,7 +130,7 @@ export async function buildVm(
         state: running ? 'Running' : 'Stopped',
         maximumCpus: 2,
         currentCpus: 2,
-        display: { spice: {} },
+        display: { spice, ...(used && { loggedInUser: 'carol' }) },
       },
     },
   });
@@ -132,8 +145,8 @@ export async function buildVm(
   const status = {
     ...(assignment && { assignment }),
     ...(running && { runnerVersion: '4', displayPasswordSerial: 1 }),
-    ...(state === 'used' && { consoleUser: 'sitter', consoleClient: '10.0.0.9' }),
-    conditions: [condition('Running', running), condition('ConsoleConnected', state === 'used')],
+    ...(used && { consoleUser: 'sitter', consoleClient: '10.0.0.9', loggedInUser: 'carol' }),
+    conditions: [condition('Running', running), condition('ConsoleConnected', used)],
   };
   const ref = { namespace: NAMESPACE, name };
   await admin.patch(VMS, ref, { type: 'merge', body: { status } }, { subresource: 'status' });
@@ -158,4 +171,7 @@ export async function buildVm(
       spec: { serviceAccountName, containers: [{ name, image: 'example.org/runner:1' }] },
     }),
   ]);
+  // kubectl forwards no port of a pod that does not run.
+  const body = { status: { phase: 'Running' } };
+  await admin.patch(PODS, ref, { type: 'merge', body }, { subresource: 'status' });
 }

@@ -8,7 +8,12 @@ import { after, describe, test, type TestContext } from 'node:test';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { VmopError } from '../../../src/lib/errors.ts';
 import type { Cluster, ObjectRef } from '../../../src/lib/cluster/types.ts';
-import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../../helpers/kube-apiserver.ts';
+import {
+  findKubeBinaries,
+  noKubelet,
+  startKubeApiserver,
+  type KubeApiserver,
+} from '../../helpers/kube-apiserver.ts';
 import { openTestCluster, startTestApi, TOKEN } from './fixture.ts';
 import {
   createPod,
@@ -284,7 +289,7 @@ describe('the embedded API', { timeout }, () => {
 });
 
 const binaries = await findKubeBinaries();
-describe('kube-apiserver', { timeout, skip: 'reason' in binaries && binaries.reason }, () => {
+describe('kube-apiserver', { timeout, skip: noKubelet(binaries) }, () => {
   describe('SPDY', () => {
     suite(kubeApiserver);
     halfCloseSuite(kubeApiserver);

@@ -127,7 +127,7 @@ describe('in a pod', () => {
 
   test('without a token it is none', () => {
     assert.throws(() => loadKubeconfig({ env, serviceAccount: '/nowhere', fallback: () => undefined }), {
-      message: /no cluster is configured/,
+      message: 'no cluster is configured: there is no kubeconfig, and this pod has no /nowhere/token',
     });
     assert.throws(() => loadKubeconfig({ env: {}, serviceAccount: '/nowhere' }), /no cluster is configured/);
   });
@@ -167,14 +167,21 @@ describe('what cannot be used', () => {
       /--kubeconfig/,
     ],
     ['null', 'null', 'unreachable', /it is not a kubeconfig/],
-    ['a cluster that is none', 'clusters: [null]', 'unreachable', /it is not a kubeconfig/],
     [
-      'a cluster without a server',
-      'clusters: [{name: a, cluster: {}}]',
+      'a cluster that is none, and one without a server',
+      'clusters: [null, {name: a, cluster: {}}]\ncontexts: [{name: a, context: {cluster: a}}]\ncurrent-context: a',
       'unreachable',
-      /clusters\[0\]\.cluster\.server is missing/,
+      /names the cluster "a", which .* lacks, or its server$/,
     ],
-    ['a text', 'hello', 'unreachable', /no current context is set/, /names no context at all/],
+    [
+      'a name that two users have',
+      'users: [{name: u, user: {}}, {name: u, user: {}}]',
+      'unreachable',
+      /cannot be read: it has the name "u" twice in one list/,
+    ],
+    ['a text', 'hello', 'unreachable', /it is not a kubeconfig/],
+    ['a list', '[1, 2]', 'unreachable', /it is not a kubeconfig/],
+    ['an empty map', '{}', 'unreachable', /no current context is set/, /names no context at all/],
     ['an empty file', '', 'unreachable', /no current context is set/, /names no context at all/],
     [
       'comments only',

@@ -156,6 +156,41 @@ test('proxy-url wins over the environment', async (t) => {
   assert.equal(proxy.asked.length, 1);
 });
 
+describe('the proxy of the environment, and what NO_PROXY names', () => {
+  // An address that leads to this machine, and yet not one that is never proxied.
+  const host = '0.0.0.0';
+  const cases: [noProxy: string | undefined, proxied: boolean][] = [
+    [undefined, true],
+    ['', true],
+    ['10.0.0.0/8,elsewhere.example', true],
+    [`${host}:1`, true],
+    [`elsewhere.example, ${host}`, false],
+    ['0.0.0.0/8', false],
+    ['*', false],
+  ];
+  for (const [noProxy, proxied] of cases) {
+    test(`NO_PROXY=${noProxy ?? ' unset'}: ${proxied ? 'through the proxy' : 'directly'}`, async (t) => {
+      const server = await startScriptedServer(t, (request) => reply(request), { tls: true });
+      const proxy = await startHttpProxy(t);
+      const { port } = new URL(server.url);
+      const { cluster } = await open(t, {
+        cluster: {
+          server: `https://${host}:${port}`,
+          'tls-server-name': 'localhost',
+          'certificate-authority-data': Buffer.from(server.caPem).toString('base64'),
+        },
+        env: {
+          HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
+          ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
+        },
+      });
+      await cluster.get(CONFIG_MAPS, ref);
+      assert.equal(server.requests.length, 1);
+      assert.deepEqual(proxy.asked, proxied ? [`${host}:${port}`] : []);
+    });
+  }
+});
+
 test('a proxy that does not answer: the request ends with its time-out, and the client with nothing left', async (t) => {
   const server = net.createServer(() => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

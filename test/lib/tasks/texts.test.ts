@@ -4,7 +4,7 @@ import { parseVmName } from '../../../src/lib/cli/targets.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { whyEmpty } from '../../../src/lib/tasks/list.ts';
 import { parseGuestUser } from '../../../src/lib/tasks/login.ts';
-import { parseValidity } from '../../../src/lib/tasks/secret.ts';
+import { parseValidity } from '../../../src/lib/tasks/validity.ts';
 import { mayText } from '../../../src/lib/tasks/views.ts';
 import { PERMISSIONS, type Permission } from '../../../src/lib/vm/types.ts';
 

@@ -5,7 +5,7 @@ import { detailText } from '../../../src/lib/tasks/show.ts';
 import { vmListView } from '../../../src/lib/tasks/views.ts';
 import { plainPaint } from '../../../src/lib/text.ts';
 import { describeVm } from '../../../src/lib/vm/detail.ts';
-import { summarize } from '../../../src/lib/vm/summary.ts';
+import { summarize, type VmSummary } from '../../../src/lib/vm/summary.ts';
 import { parsedVm, poolOfSpec, RUNNING, STOPPED, vmOf } from '../vm/objects.ts';
 
 const NOW = new Date('2026-07-01T12:00:00Z');
@@ -59,12 +59,13 @@ const STOPPED_VM = vmOf({
 });
 
 const rows = [BROKEN, FULL, STOPPED_VM].map((vm) => summarize(vm, [pool], alice));
+const nameOf = ({ namespace, name }: VmSummary): string => `${namespace}/${name}`;
 const pipe = { isScreen: false, columns: undefined, paint: plainPaint };
 const table = (kind: 'table' | 'wide', allNamespaces = false): Promise<string> =>
   render(
     { kind },
     rows,
-    vmListView(() => NOW, allNamespaces),
+    vmListView(() => NOW, allNamespaces, nameOf),
     pipe,
   );
 
@@ -96,7 +97,7 @@ stopped   stopped       -           -         a,b                 2    1.4Gi   t
       await render(
         { kind: 'name' },
         rows,
-        vmListView(() => NOW, false),
+        vmListView(() => NOW, false, nameOf),
         pipe,
       ),
       'ns/broken\nns/full\nns/stopped\n',
@@ -108,7 +109,7 @@ stopped   stopped       -           -         a,b                 2    1.4Gi   t
       await render(
         { kind: 'json' },
         rows,
-        vmListView(() => NOW, false),
+        vmListView(() => NOW, false, nameOf),
         pipe,
       ),
     );

@@ -57,6 +57,22 @@ test('ten thousand VMs, three of them mine: three reads', async (t) => {
   );
 });
 
+test('the reads of several names are under way together', async (t) => {
+  const names = ['a', 'b', 'c', 'd'];
+  const resourceRules = [{ verbs: ['get'], apiGroups: [GROUP], resources: ['vms'], resourceNames: names }];
+  const waiting: (() => void)[] = [];
+  // Each is answered when all have come: reads one after the other would wait for ever.
+  const server = await startScriptedServer(t, (request) => {
+    const name = /vms\/([a-d])$/.exec(request.path)?.[1];
+    if (request.method === 'POST') return reply(request, { body: { status: { resourceRules } } });
+    if (name === undefined) return reply(request, kubeStatus(403, 'not for you'));
+    waiting.push(() => reply(request, { body: { metadata: { name, namespace: 'default' }, spec: SPEC } }));
+    if (waiting.length === names.length) for (const answer of waiting.toReversed()) answer();
+  });
+  const cluster = await openTestCluster(t, server, { timeoutMs: 5000 });
+  assert.deepEqual((await loadInventory(cluster, 'default')).vms.map(nameOf), names);
+});
+
 test('what is gone is skipped, labels are looked at here, and pools are read by name', async (t) => {
   const { admin, alice, add } = await world(t, [
     named(['get'], ['vms'], 'a', 'b', 'gone'),

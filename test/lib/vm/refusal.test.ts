@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ApiError } from '../../../src/lib/cluster/api-error.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
-import { explainRefusal, parseRbacRefusal, type RbacRefusal } from '../../../src/lib/vm/refusal.ts';
+import {
+  briefMessage,
+  explainPoolRefusal,
+  explainRefusal,
+  parseRbacRefusal,
+  type RbacRefusal,
+} from '../../../src/lib/vm/refusal.ts';
 import { poolOfSpec, vmOf } from './objects.ts';
 
 const GROUP = 'vmoperator.jdrupes.org';
@@ -47,10 +53,12 @@ describe('a refusal as a person is told it', () => {
     message: string,
     code = 403,
     action = { vm, pool: undefined as typeof pool | undefined },
+    username = 'alice',
   ) =>
     explainRefusal(new ApiError({ code, reason: '', message }), {
       ...action,
       user: 'alice',
+      username,
       permissions: ['start'],
     });
 
@@ -86,6 +94,12 @@ describe('a refusal as a person is told it', () => {
       /ask an administrator/,
     ],
     [
+      'by a policy, to whom the API server knows by another name',
+      explain(start, 403, { vm, pool: undefined }, 'oidc:alice'),
+      'oidc:alice does not hold the permission start on desktop-1',
+      /can change that; vmop was told that you are alice \(--user-name, or userName of config\.yaml\), and the API server knows you as oidc:alice$/,
+    ],
+    [
       'by RBAC',
       explain(rbac),
       'the API server does not let alice patch vms "desktop-1"',
@@ -108,7 +122,42 @@ describe('a refusal as a person is told it', () => {
 
   test('anything else stays what it is', () => {
     const conflict = new ApiError({ code: 409, reason: '', message: rbac });
-    assert.equal(explainRefusal(conflict, { vm, pool: undefined, user: 'alice', permissions: [] }), conflict);
-    assert.equal(explainRefusal('SIGINT', { vm, pool: undefined, user: 'alice', permissions: [] }), 'SIGINT');
+    const action = { vm, pool: undefined, user: 'alice', username: 'alice', permissions: [] };
+    for (const other of [conflict, 'SIGINT']) {
+      assert.equal(explainRefusal(other, action), other);
+      assert.equal(explainPoolRefusal(other, vm), other);
+    }
   });
+
+  test('of a pool', () => {
+    const message = `vmpools.${GROUP} "desks" is forbidden: User "ops" cannot patch resource "vmpools" in API group "${GROUP}" in the namespace "ns"`;
+    const error = explainPoolRefusal(new ApiError({ code: 403, reason: '', message }), {
+      namespace: 'ns',
+      name: 'desks',
+    });
+    assert.ok(error instanceof VmopError);
+    assert.deepEqual(
+      [error.code, error.message, error.hint, error.vm],
+      [
+        'forbidden',
+        'the API server does not let ops patch vmpools "desks"',
+        'an administrator of namespace ns can allow it in a Role',
+        undefined,
+      ],
+    );
+  });
+
+  const brief: [message: string, words: string][] = [
+    [start, 'the API server asks for the permission start on desktop-1 to start it'],
+    [
+      denied('vmop: needs permission administrate on VM desktop-1 to change spec.permissions'),
+      'the API server asks for an administrator to change spec.permissions',
+    ],
+    [rbac, 'the API server does not let alice patch vms "desktop-1"'],
+    ['pods "a" is forbidden: exceeded quota', 'pods "a" is forbidden: exceeded quota'],
+  ];
+  for (const [message, words] of brief) {
+    test(`in short: ${words}`, () =>
+      assert.equal(briefMessage(new ApiError({ code: 403, reason: '', message })), words));
+  }
 });

@@ -107,10 +107,17 @@ export function permissionVariables(vm: string, options: PolicyOptions): NamedEx
     named('mayReset', holds('reset')),
     named('mayConsole', holds('accessConsole', 'takeConsole')),
     named('mayTake', holds('takeConsole')),
+    named('conditions', `${vm}.?status.?conditions.orValue([])`),
+    // As isRunning has it: who was connected when a machine was killed stays so in its status.
+    named(
+      'running',
+      'variables.conditions.exists(one, one.type == "Running" && one.status == "True"\n' +
+        `  && (one.?reason.orValue("") != "VmTerminating" || ${vm}.?status.?runnerVersion.hasValue()))`,
+    ),
     named(
       'inUse',
-      `${vm}.?status.?conditions.orValue([]).exists(one,\n` +
-        '    one.type == "ConsoleConnected" && one.status == "True")\n' +
+      'variables.running\n' +
+        '  && variables.conditions.exists(one, one.type == "ConsoleConnected" && one.status == "True")\n' +
         `  && !(${isAsker(`${vm}.?status.?consoleUser.orValue("")`, options)})`,
     ),
   ];

@@ -129,7 +129,7 @@ class ConsolePage {
     this.#linkValidMs = Math.min(linkValidMs, password.connectableMs);
     const web = await startWebConsole({
       bridge: async () => await this.#bridge(),
-      vm: { namespace: vm.namespace, name: vm.name },
+      vm,
       target: linkTarget(vm, route),
       admit: async () => await admit(this.#current().prepared),
       plan: listen,

@@ -8,6 +8,7 @@ import type { Endpoint } from './address.ts';
 import { endpointDial, tunnelDial, type Dial, type PreflightStep, type Tunnel } from './dial.ts';
 import { consoleEndpoint } from './endpoint.ts';
 import { preflight } from './preflight.ts';
+import { reachTarget } from './reach-error.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { RUNNER_PODS, type RunnerPod } from './runner-pod.ts';
 
@@ -48,7 +49,7 @@ export async function searchRoute(cluster: Cluster, vm: Vm, asked: Asked): Promi
   const addressed = overrides.host || vm.spec.spice?.server || (pod?.addresses ?? []).length > 0;
   if (tunnel === 'never' || leaving !== undefined || (tunnel === 'auto' && addressed)) {
     const endpoint = directEndpoint(vm, pod, asked);
-    hooks?.onStep(`calling ${endpoint.host.value}:${endpoint.port.value}`);
+    hooks?.onStep(`calling ${reachTarget(endpoint).at}`);
     const reached = await preflight(endpoint, steps);
     if (reached.reachable) {
       const route: Route = { via: 'direct', endpoint, dial: endpointDial(endpoint) };
@@ -101,7 +102,7 @@ export async function currentEndpoint(
 
 /** For messages: where the console is, and how it is reached. */
 export function whereOf({ via, endpoint }: Pick<Route, 'via' | 'endpoint'>): string {
-  const at = `${endpoint.host.value}:${endpoint.port.value}`;
+  const { at } = reachTarget(endpoint);
   return via === 'direct' ? at : `${at} through the API server`;
 }
 

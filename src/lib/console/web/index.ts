@@ -213,7 +213,9 @@ class RunningWebConsole implements WebConsole {
     this.#presence.left();
     void this.#launch?.remove();
     this.#emit({ type: 'opened' });
-    return { status: 200, body: { spice: SPICE_PATH + id, control: CONTROL_PATH + id, vm } };
+    const { namespace, name } = vm;
+    const paths = { spice: SPICE_PATH + id, control: CONTROL_PATH + id };
+    return { status: 200, body: { ...paths, vm: { namespace, name } } };
   }
 
   #notAdmitted(why: unknown): VmopError {
@@ -328,7 +330,7 @@ class RunningWebConsole implements WebConsole {
   }
 }
 
-function hasMoved(vm: { namespace: string; name: string }): VmopError {
+function hasMoved(vm: WebConsoleOptions['vm']): VmopError {
   return new VmopError('state', `${vm.name} is another machine, or elsewhere, since the link was made`, {
     hint: `vmop console ${vmArgument(vm)} --web gives another`,
     vm: vm.name,

@@ -1,4 +1,5 @@
 import type { VmopError } from '../../errors.ts';
+import type { Vm } from '../../vm/types.ts';
 import type { Bridge } from '../bridge/index.ts';
 import type { LaunchPage } from './browser.ts';
 import type { FromPage, PageWords } from './control.ts';
@@ -33,8 +34,8 @@ export interface WebConsoleOptions {
    * and is closed before another is made.
    */
   bridge: () => Promise<Bridge>;
-  /** For the page's title, and for the command that it names. */
-  vm: { namespace: string; name: string };
+  /** For the page's title, and for the commands that are named. */
+  vm: Pick<Vm, 'namespace' | 'name' | 'argument'>;
   /** What the link is for. */
   target: LinkTarget;
   /**

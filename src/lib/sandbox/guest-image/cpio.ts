@@ -4,7 +4,7 @@ export interface CpioEntry {
   path: string;
   /** File type and permission bits, as in `stat`. */
   mode: number;
-  /** A file's content or a symbolic link's target; empty for a folder. */
+  /** A file's content; empty for a folder. */
   data: Buffer;
 }
 
@@ -13,11 +13,6 @@ export const cpioFile = (path: string, data: Buffer | string, mode = 0o644): Cpi
   path,
   mode: 0o100000 | mode,
   data: Buffer.from(data),
-});
-export const cpioLink = (path: string, target: string): CpioEntry => ({
-  path,
-  mode: 0o120777,
-  data: Buffer.from(target),
 });
 
 const padding = (length: number): Buffer => Buffer.alloc((4 - (length % 4)) % 4);

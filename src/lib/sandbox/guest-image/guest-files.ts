@@ -1,8 +1,14 @@
 import { bigLettersShell } from './big-letters.ts';
 
-/** A shell script as it is written: only `\${` and a backslash before a backtick are undone. */
+/**
+ * A shell script as it is written: only `\${` and a backslash before a backtick are undone, and the escapes that the
+ * build makes of characters that are not ASCII.
+ */
 const sh = (text: TemplateStringsArray): string =>
-  (text.raw[0] ?? '').replaceAll(/\\(\$|`)/g, '$1').trimStart();
+  (text.raw[0] ?? '')
+    .replaceAll(/\\(\$|`)/g, '$1')
+    .replaceAll(/\\u([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+    .trimStart();
 
 /**
  * The tiny guest, as files of its initramfs (everything below / that we wrote ourselves).

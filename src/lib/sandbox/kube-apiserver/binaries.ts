@@ -30,43 +30,50 @@ export function kubeCacheFolder(env: Env): string {
 }
 
 /**
- * From the folder `KUBEBUILDER_ASSETS` where that is set, else the newest that were built on this machine. A kubelet
- * that was built stands in for one that the folder lacks.
+ * From the folder `KUBEBUILDER_ASSETS` where that is set, else the newest that were built on this machine. What was
+ * built stands in for what the folder lacks besides, the kubelet above all: nobody else has it.
  */
 export async function findKubeBinaries(env: Env): Promise<KubeBinaries | { missing: string }> {
   const assets = env['KUBEBUILDER_ASSETS'];
-  const built = await newestBuilt(kubeCacheFolder(env));
-  if (!assets) return built ?? { missing: 'no kube-apiserver has been built on this machine' };
-  const found = await binariesIn(assets);
-  if (found === undefined) return { missing: `no kube-apiserver and etcd in KUBEBUILDER_ASSETS=${assets}` };
-  return built?.kubelet === undefined ? found : { kubelet: built.kubelet, ...found };
+  const built = await builtPrograms(kubeCacheFolder(env));
+  if (!assets) {
+    return built.find(isComplete) ?? { missing: 'no kube-apiserver has been built on this machine' };
+  }
+  const given = await programsIn(assets);
+  const all = Object.assign({}, ...built.toReversed(), given);
+  if ((given.kubeApiserver ?? given.etcd) === undefined || !isComplete(all))
+    return { missing: `no kube-apiserver and etcd in KUBEBUILDER_ASSETS=${assets}` };
+  return all;
 }
 
-async function newestBuilt(cache: string): Promise<KubeBinaries | undefined> {
+/** Of each version that was built, or begun; the newest first. */
+async function builtPrograms(cache: string): Promise<Partial<KubeBinaries>[]> {
   const names = await readdir(cache).catch(() => []);
   const folders = await Promise.all(
     names
       .filter((name) => /^[0-9a-f]+$/.test(name))
       .map(async (name) => {
         const folder = path.join(cache, name);
-        return { binaries: await binariesIn(folder), at: (await stat(folder)).mtimeMs };
+        return { programs: await programsIn(folder), at: (await stat(folder)).mtimeMs };
       }),
   );
-  const complete = folders.filter(({ binaries }) => binaries !== undefined);
-  return complete.toSorted((a, b) => b.at - a.at)[0]?.binaries;
+  return folders.toSorted((a, b) => b.at - a.at).map(({ programs }) => programs);
 }
 
-/** Undefined without an API server and its store. */
-export async function binariesIn(folder: string): Promise<KubeBinaries | undefined> {
+function isComplete(programs: Partial<KubeBinaries>): programs is KubeBinaries {
+  return programs.kubeApiserver !== undefined && programs.etcd !== undefined;
+}
+
+/** Those that the folder holds. */
+export async function programsIn(folder: string): Promise<Partial<KubeBinaries>> {
   const [kubeApiserver, etcd, kubectl, kubelet] = await Promise.all(
     [KUBE_PROGRAMS.kubeApiserver, KUBE_PROGRAMS.etcd, KUBE_PROGRAMS.kubectl, KUBE_PROGRAMS.kubelet].map(
       (name) => executable(path.resolve(folder, name)),
     ),
   );
-  if (kubeApiserver === undefined || etcd === undefined) return undefined;
   return {
-    kubeApiserver,
-    etcd,
+    ...(kubeApiserver === undefined ? {} : { kubeApiserver }),
+    ...(etcd === undefined ? {} : { etcd }),
     ...(kubectl === undefined ? {} : { kubectl }),
     ...(kubelet === undefined ? {} : { kubelet }),
   };

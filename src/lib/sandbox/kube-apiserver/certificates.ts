@@ -2,17 +2,16 @@ import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { generate } from 'selfsigned';
-import type { Identity } from '../../cluster/types.ts';
 import { writePrivate } from '../private-file.ts';
 
-export interface KeyAndCertificate {
+interface KeyAndCertificate {
   keyPem: string;
   certPem: string;
 }
 
 /** Files below the API server's folder. */
 export const PKI = {
-  /** Signs the server's certificate and those of users. */
+  /** Signs the server's certificate, and those that users may have besides their tokens. */
   ca: 'pki/ca',
   server: 'pki/server',
   /** Signs what API server and kubelet show each other; no user has a certificate of it. */
@@ -59,37 +58,14 @@ export async function loadCertificates(directory: string): Promise<string> {
   return ca.certPem;
 }
 
-export interface ClientCertificateOptions {
-  /** Default: ten years from now. */
-  notAfter?: Date;
-}
-
-/** A certificate for a user of the API server in `directory`. */
-export async function clientCertificate(
-  directory: string,
-  { username, groups }: Identity,
-  { notAfter }: ClientCertificateOptions = {},
-): Promise<KeyAndCertificate> {
-  const ca = await readPair(directory, PKI.ca);
-  return await signed({ ca, commonName: username, organizations: groups, use: 'client', notAfter });
-}
-
 interface SignedOptions {
   ca: KeyAndCertificate;
   commonName: string;
-  organizations?: string[];
   use: 'server' | 'client';
-  notAfter?: Date | undefined;
 }
 
-async function signed(options: SignedOptions): Promise<KeyAndCertificate> {
-  const { ca, commonName, organizations = [], use, notAfter } = options;
-  const subject = [
-    ...organizations.map((value) => ({ name: 'organizationName', value: escaped(value) })),
-    { name: 'commonName', value: escaped(commonName) },
-  ];
-  return await generated(subject, {
-    ...(notAfter === undefined ? {} : { notAfterDate: notAfter }),
+async function signed({ ca, commonName, use }: SignedOptions): Promise<KeyAndCertificate> {
+  return await generated(commonName, {
     ca: { key: ca.keyPem, cert: ca.certPem },
     extensions: [
       { name: 'basicConstraints', cA: false, critical: true },
@@ -108,7 +84,7 @@ const LOOPBACK_NAMES = [
 ];
 
 async function authority(commonName: string): Promise<KeyAndCertificate> {
-  return await generated([{ name: 'commonName', value: commonName }], {
+  return await generated(commonName, {
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
@@ -117,12 +93,12 @@ async function authority(commonName: string): Promise<KeyAndCertificate> {
 }
 
 async function generated(
-  subject: Parameters<typeof generate>[0],
+  commonName: string,
   options: Parameters<typeof generate>[1],
 ): Promise<KeyAndCertificate> {
   // Loaded only when needed: its ASN.1 classes are many.
   const selfsigned = await import('selfsigned');
-  const { private: keyPem, cert } = await selfsigned.generate(subject, {
+  const { private: keyPem, cert } = await selfsigned.generate([{ name: 'commonName', value: commonName }], {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
@@ -132,11 +108,6 @@ async function generated(
     ...options,
   });
   return { keyPem, certPem: cert };
-}
-
-/** As RFC 4514 has it. */
-function escaped(value: string): string {
-  return value.replace(/[\\,+"<>;=#]/g, '\\$&').replace(/^ | $/g, '\\ ');
 }
 
 async function readPair(directory: string, name: string): Promise<KeyAndCertificate> {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Identity } from '../../cluster/types.ts';
 import { messageOf, VmopError } from '../../errors.ts';
 import { startKillGuard } from '../../kill-guard.ts';
-import type { ApiOptions } from '../api-choice.ts';
+import type { ApiOptions } from '../start-api.ts';
 import type { RunningApi } from '../api/index.ts';
 import { writePrivate } from '../private-file.ts';
 import { Admin } from './admin.ts';
@@ -24,11 +24,6 @@ export interface KubeApiserverOptions extends ApiOptions {
   args?: readonly string[];
 }
 
-export interface RunningKubeApiserver extends RunningApi {
-  /** Where its certificate authority is, for certificates of users. */
-  directory: string;
-}
-
 /** With all of the machine's processors busy with something else. */
 const START_TIMEOUT_MS = 120_000;
 /** How often another port is tried when somebody took the free one that was found. */
@@ -39,7 +34,7 @@ const PORT_ATTEMPTS = 3;
  * in the same folder has left. Rejects with `failed` or `timeout` and leaves nothing running; when the port is taken,
  * the cause has the code EADDRINUSE.
  */
-export async function startKubeApiserver(options: KubeApiserverOptions): Promise<RunningKubeApiserver> {
+export async function startKubeApiserver(options: KubeApiserverOptions): Promise<RunningApi> {
   const kept = options.directory;
   const directory = kept ?? (await mkdtemp(path.join(os.tmpdir(), 'vmop-kube-')));
   const forget = async (): Promise<void> => {
@@ -53,7 +48,7 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
       await running.close();
       await forget();
     };
-    return { ...running, directory, close };
+    return { ...running, close };
   } catch (error) {
     await forget();
     throw error;

@@ -14,7 +14,7 @@ import { endpointDial, tunnelDial, type Dial } from '../../../../src/lib/console
 import { readExactly } from '../../../../src/lib/read-exactly.ts';
 import { parsePpm, shareShown } from '../../../e2e/picture.ts';
 import { takesPassword } from '../../../e2e/spice-login.ts';
-import { findKubeBinaries, startKubeApiserver } from '../../../helpers/kube-apiserver.ts';
+import { findKubeBinaries, noKubelet, startKubeApiserver } from '../../../helpers/kube-apiserver.ts';
 import { spiceChannelType } from '../../../helpers/qmp.ts';
 import { missingForX11, startX11, type X11 } from '../../../helpers/x11.ts';
 import { openTestCluster, startTestApi, TOKEN } from '../../cluster/fixture.ts';
@@ -32,12 +32,12 @@ interface Server {
   token: string;
 }
 
-const binaries = await findKubeBinaries();
-const APIS: { name: string; skip?: string; start: (t: TestContext) => Promise<Server> }[] = [
+const without = noKubelet(await findKubeBinaries());
+const APIS: { name: string; skip?: string | undefined; start: (t: TestContext) => Promise<Server> }[] = [
   { name: 'the embedded API', start: async (t) => ({ ...(await startTestApi(t)), token: TOKEN }) },
   {
     name: 'kube-apiserver',
-    ...('reason' in binaries ? { skip: binaries.reason } : {}),
+    ...(without === undefined ? {} : { skip: without }),
     start: async (t) => {
       const server = await startKubeApiserver();
       t.after(() => server.close());

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseObject } from '../../../../src/lib/cluster/parse.ts';
 import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
+import { whereOf } from '../../../../src/lib/console/reach/route.ts';
 import { consoleEndpoint, type EndpointOverrides } from '../../../../src/lib/console/reach/endpoint.ts';
 import { RUNNER_PODS } from '../../../../src/lib/console/reach/runner-pod.ts';
 import { errorOf } from '../helpers.ts';
@@ -109,4 +110,16 @@ test('hostile values are refused where they come from', () => {
   assert.match(errorOf(() => consoleEndpoint(spice({}), pod({ podIP: 'a b' }))).message, /^status\.podIPs/);
   const ca = errorOf(() => consoleEndpoint(spice({}), pod(DUAL), { ca: flag('PEM', '--ca') }));
   assert.deepEqual([ca.code, ca.message], ['usage', '--ca: holds no certificate in PEM form']);
+});
+
+test('where a console is, in words: an IPv6 address has its brackets', () => {
+  const source = 'test';
+  const at = (value: string) => ({ host: { value, source }, port: { value: 5900, source } });
+  const words: [via: 'direct' | 'tunnel', host: string, expected: string][] = [
+    ['direct', '10.0.0.7', '10.0.0.7:5900'],
+    ['direct', 'fd00::1', '[fd00::1]:5900'],
+    ['direct', '[fd00::1]', '[fd00::1]:5900'],
+    ['tunnel', 'fd00::1', '[fd00::1]:5900 through the API server'],
+  ];
+  for (const [via, host, expected] of words) assert.equal(whereOf({ via, endpoint: at(host) }), expected);
 });

@@ -39,7 +39,7 @@ test('built and far from node_modules it gives the same page', async (t) => {
   assert.ok(isStart(start));
   const options = {
     bridge: async () => await Promise.reject(new Error('nobody asks for it')),
-    vm: { namespace: 'default', name: 'desktop-1' },
+    vm: { namespace: 'default', name: 'desktop-1', argument: 'desktop-1' },
     target: TARGET,
     admit: async () => await Promise.resolve(TARGET),
     plan: checkListen(),

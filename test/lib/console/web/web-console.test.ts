@@ -476,7 +476,7 @@ test('a connection that says nothing, or says it slowly, is dropped after ten se
 test('interrupted before it began, and an address that is taken', async (t) => {
   const options = {
     bridge: async () => await Promise.reject(new Error('nobody asks for it')),
-    vm: { namespace: 'default', name: 'desktop-1' },
+    vm: { namespace: 'default', name: 'desktop-1', argument: 'desktop-1' },
     target: TARGET,
     admit: async () => await Promise.resolve(TARGET),
     plan: checkListen(),

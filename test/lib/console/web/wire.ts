@@ -64,7 +64,7 @@ export async function testConsole(
         },
       });
     },
-    vm: { namespace: 'default', name: 'desktop-1' },
+    vm: { namespace: 'default', name: 'desktop-1', argument: 'desktop-1' },
     target: TARGET,
     admit: async () => await Promise.resolve(TARGET),
     plan: checkListen(),

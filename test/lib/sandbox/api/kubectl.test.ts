@@ -92,8 +92,8 @@ for (const server of await sandboxApis()) {
       return stdout;
     };
 
-    const check = (name: string, body: (t: TestContext) => Promise<void>): void => {
-      test(name, async (t) => {
+    const check = (name: string, body: (t: TestContext) => Promise<void>, skip?: string): void => {
+      test(name, { skip }, async (t) => {
         if (reason === undefined) await body(t);
         else t.skip(reason);
       });
@@ -279,24 +279,28 @@ for (const server of await sandboxApis()) {
       assert.match(await kubectl(['events', '--for', 'vm/described']), /VmStarted/);
     });
 
-    check('reads logs', async () => {
-      const pod = (name: string): unknown => ({
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name },
-        spec: { nodeName: 'sandbox', containers: [{ name, image: 'none' }] },
-      });
-      await kubectl(['create', '-f', '-'], pod('runner'));
-      await kubectl(['create', '-f', '-'], pod('silent'));
-      assert.equal(await kubectl(['logs', 'runner']), 'first line\nsecond line\n');
-      assert.equal(await kubectl(['logs', 'runner', '--tail', '1']), 'second line\n');
-      assert.equal(await kubectl(['logs', 'runner', '-f']), 'first line\nthen another\n');
-      assert.match((await run(['logs', 'silent'])).stderr, /NotFound/);
-      assert.match(
-        await kubectl(['get', 'pods']),
-        /^NAME +READY +STATUS +RESTARTS +AGE\nrunner +0\/1 +Pending +0 /,
-      );
-    });
+    check(
+      'reads logs',
+      async () => {
+        const pod = (name: string): unknown => ({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name },
+          spec: { nodeName: 'sandbox', containers: [{ name, image: 'none' }] },
+        });
+        await kubectl(['create', '-f', '-'], pod('runner'));
+        await kubectl(['create', '-f', '-'], pod('silent'));
+        assert.equal(await kubectl(['logs', 'runner']), 'first line\nsecond line\n');
+        assert.equal(await kubectl(['logs', 'runner', '--tail', '1']), 'second line\n');
+        assert.equal(await kubectl(['logs', 'runner', '-f']), 'first line\nthen another\n');
+        assert.match((await run(['logs', 'silent'])).stderr, /NotFound/);
+        assert.match(
+          await kubectl(['get', 'pods']),
+          /^NAME +READY +STATUS +RESTARTS +AGE\nrunner +0\/1 +Pending +0 /,
+        );
+      },
+      server.noKubelet,
+    );
 
     check('says who one is and what one may do', async () => {
       assert.match(

@@ -3,13 +3,11 @@ import { X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
+import { kubeBinaries } from '../../../../scripts/kube-binaries/build.ts';
 import { startKillGuard } from '../../../../src/lib/kill-guard.ts';
 import { findKubeBinaries, kubeCacheFolder } from '../../../../src/lib/sandbox/kube-apiserver/binaries.ts';
-import {
-  clientCertificate,
-  loadCertificates,
-} from '../../../../src/lib/sandbox/kube-apiserver/certificates.ts';
+import { loadCertificates } from '../../../../src/lib/sandbox/kube-apiserver/certificates.ts';
 import { accessReview, rbacObjects } from '../../../../src/lib/sandbox/kube-apiserver/rbac.ts';
 import { ServerGroup } from '../../../../src/lib/sandbox/kube-apiserver/server-group.ts';
 import { tokenFile } from '../../../../src/lib/sandbox/kube-apiserver/token-file.ts';
@@ -39,21 +37,76 @@ test('programs come from KUBEBUILDER_ASSETS, else from the newest build; a kubel
   await programs(path.join(cache, '.new-1'), ALL);
   await programs(path.join(cache, 'cccc'), ['etcd']);
   await utimes(path.join(cache, 'aaaa'), 1, 1);
+  await utimes(path.join(cache, 'cccc'), 2, 2);
   const built = await findKubeBinaries(env);
   assert.ok(!('missing' in built));
   assert.equal(built.kubeApiserver, path.join(cache, 'bbbb', 'kube-apiserver'));
   const assets = path.join(base, 'assets');
   const withAssets = { ...env, KUBEBUILDER_ASSETS: assets };
   assert.ok('missing' in (await findKubeBinaries(withAssets)));
-  await programs(assets, ['kube-apiserver', 'etcd']);
+  await programs(assets, ['kube-apiserver']);
   assert.deepEqual(await findKubeBinaries(withAssets), {
     kubeApiserver: path.join(assets, 'kube-apiserver'),
-    etcd: path.join(assets, 'etcd'),
+    etcd: path.join(cache, 'bbbb', 'etcd'),
+    kubectl: path.join(cache, 'bbbb', 'kubectl'),
     kubelet: path.join(cache, 'bbbb', 'vmop-kubelet'),
   });
 });
 
-test('certificates stay the same, are private, and carry names and groups as they are', async (t) => {
+describe('the programs for the tests', () => {
+  const built = {
+    kubeApiserver: '/built/kube-apiserver',
+    etcd: '/built/etcd',
+    kubectl: '/built/kubectl',
+    kubelet: '/built/vmop-kubelet',
+  };
+  const cases: [
+    name: string,
+    given: readonly string[],
+    asked: string[][],
+    cannot: RegExp | undefined,
+    outcome: string,
+  ][] = [
+    ['nothing is given', [], [['etcd', 'kubectl', 'kubeApiserver'], ['kubelet']], undefined, 'built built'],
+    ['setup-envtest’s three', ALL.slice(0, 3), [['kubelet']], undefined, 'given built'],
+    ['all four', ALL, [], undefined, 'given given'],
+    ['two of them', ALL.slice(1, 3), [['kubeApiserver'], ['kubelet']], undefined, 'built built'],
+    ['the three, and no Go', ALL.slice(0, 3), [['kubelet']], /./, 'given no kubelet'],
+    [
+      'nothing, and no kubelet can be built',
+      [],
+      [['etcd', 'kubectl', 'kubeApiserver'], ['kubelet']],
+      /^kubelet/,
+      'built no kubelet',
+    ],
+    ['nothing, and no Go', [], [['etcd', 'kubectl', 'kubeApiserver']], /./, 'Error: no Go'],
+    ['two of them, and no Go', ALL.slice(1, 3), [['kubeApiserver']], /./, 'Error: no Go'],
+  ];
+  for (const [name, given, asked, cannot, outcome] of cases) {
+    test(`${name}: ${outcome}`, async (t) => {
+      const assets = path.join(await folder(t), 'assets');
+      await programs(assets, given);
+      const calls: string[][] = [];
+      const env = given.length === 0 ? {} : { KUBEBUILDER_ASSETS: assets };
+      const found = await kubeBinaries({ env, say: () => {} }, async (names) => {
+        calls.push([...names]);
+        if (names.some((one) => cannot?.test(one))) throw new Error('no Go\nat all');
+        return Object.fromEntries(names.map((one) => [one, built[one]]));
+      }).catch(String);
+      assert.deepEqual(calls, asked);
+      const place = (file: string): string => (file.startsWith(assets) ? 'given' : 'built');
+      if (typeof found === 'string') return assert.equal(found.split('\n')[0], outcome);
+      if (found.kubelet === undefined)
+        assert.equal(found.noKubelet, 'no kubelet for logs and port-forward: Error: no Go');
+      assert.equal(
+        `${place(found.kubeApiserver)} ${found.kubelet === undefined ? 'no kubelet' : place(found.kubelet)}`,
+        outcome,
+      );
+    });
+  }
+});
+
+test('certificates stay the same, and are private', async (t) => {
   const directory = await folder(t);
   const caPem = await loadCertificates(directory);
   assert.equal(await loadCertificates(directory), caPem);
@@ -64,14 +117,6 @@ test('certificates stay the same, are private, and carry names and groups as the
   const server = new X509Certificate(await readFile(path.join(directory, 'pki/server.crt')));
   assert.ok(server.verify(ca.publicKey));
   assert.ok(server.checkIP('127.0.0.1'));
-  const notAfter = new Date(Date.now() - 1000);
-  const user = { username: 'o=brien, "al"', groups: ['system:masters', 'a+b'] };
-  const { certPem } = await clientCertificate(directory, user, { notAfter });
-  const client = new X509Certificate(certPem);
-  assert.ok(client.verify(ca.publicKey));
-  const subject = client.toLegacyObject().subject;
-  assert.deepEqual([subject.CN, subject.O], [user.username, user.groups]);
-  assert.ok(client.validToDate < new Date());
   const kubelet = new X509Certificate(await readFile(path.join(directory, 'pki/kubelet.crt')));
   assert.equal(kubelet.verify(ca.publicKey), false, 'users’ certificates mean nothing to the kubelet');
 });

@@ -1,5 +1,5 @@
 import { guestImage } from '../../guest-image/build.ts';
-import type { DriverChoice, DriverRequest, GuestInfo } from '../index.ts';
+import type { DriverChoice, DriverRequest, GuestInfo } from '../driver-request.ts';
 import { createQemuDriver, type QemuDriverOptions } from './driver.ts';
 import { findQemu } from './find.ts';
 
