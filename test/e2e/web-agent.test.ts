@@ -60,8 +60,17 @@ describe('what the page and the guest’s agent tell each other', { skip }, () =
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
     const page = await context.newPage();
     page.setDefaultTimeout(LIMIT_MS);
+    const failed: string[] = [];
+    page.on('requestfailed', (request) => failed.push(`${request.url()} ${request.failure()?.errorText}`));
+    page.on('pageerror', ({ message }) => failed.push(message));
     await page.goto(web.url);
-    await page.locator('[data-state=connected]').waitFor();
+    try {
+      await page.locator('[data-state=connected]').waitFor();
+    } catch (cause) {
+      throw new Error(`the page shows ${await page.locator('body').innerText()}; ${failed.join(', ')}`, {
+        cause,
+      });
+    }
     return { page, agent };
   }
 
