@@ -225,7 +225,9 @@ copes('Objects have fields that vmop does not know', 'they survive whatever vmop
     image: { path: 'p' },
     newer: { deep: [1, { two: 2 }] },
   };
-  const vm = await suite.operator.vm('rich', { spec, vm: { cpuTopology: { sockets: 2 }, tpm: true } });
+  const cpus = { cpuTopology: { sockets: 2 }, maximumCpus: undefined };
+  const vm = await suite.operator.vm('rich', { spec, vm: { ...cpus, tpm: true } });
+  assert.equal(await shown('rich', 'maximumCpus'), 2);
   await vm.secret();
   const before = asObject((await vm.raw())['spec']);
   const starting = start('start rich --timeout 20s');
@@ -239,6 +241,25 @@ copes('Objects have fields that vmop does not know', 'they survive whatever vmop
   assert.deepEqual(rest, restBefore);
   assert.deepEqual(machine, { ...asObject(machineBefore), state: 'Running' });
 });
+
+copes(
+  'A CRD with other rules lets through what this one refuses',
+  'list and show tell what can be told of such a VM, and start starts it',
+  async (t) => {
+    const vm = await suite.operator.vm('odd');
+    const rewrite = withoutDefaults((object) => {
+      const spec = asObject(object['spec']);
+      delete asObject(spec['vm'])['maximumCpus'];
+      spec['permissions'] = [{}, { user: 'alice', role: 'staff', may: ['start', 'fly'] }];
+      spec['image'] = 'a text';
+    });
+    const { url } = await suite.proxy(t, { rewrite });
+    assert.match((await run(`list --server ${url}`)).stdout, /^odd +stopped/m);
+    assert.match((await run(`show odd --server ${url}`)).stdout, /^CPUs: +2 of \?$/m);
+    assert.equal((await run(`start odd --no-wait --server ${url}`)).code, 0);
+    assert.equal((await vm.get()).spec.state, 'Running');
+  },
+);
 
 copes(
   'Older versions know no pools, permissions, agent, serial or osinfo',

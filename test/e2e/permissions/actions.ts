@@ -255,7 +255,7 @@ const FORBIDDEN: [name: string, run: Action['run'], state?: State][] = [
   [
     'replace the VM',
     async ({ cluster, vm }) => {
-      const body: JsonObject = { metadata: { name: vm }, spec: { vm: {} } };
+      const body: JsonObject = { metadata: { name: vm }, spec: { vm: { maximumCpus: 1 } } };
       return cluster.replace(RAW_VMS, refTo(vm), { ...body, ...headOf(RAW_VMS) }, DRY);
     },
   ],
