@@ -138,6 +138,7 @@ export class ScriptedVm extends ScriptedObjects {
 
   /** The runner has told QEMU a password, whether QEMU took it or not. */
   async passwordTold(): Promise<void> {
+    await this.secretSeen();
     this.#serial += 1;
     await this.status({ displayPasswordSerial: this.#serial });
   }
@@ -157,8 +158,16 @@ export class ScriptedVm extends ScriptedObjects {
     await this.conditions({ type: 'VmopAgentConnected', status: 'True', reason: 'VmopAgentStarted' });
   }
 
+  /** The agent is about to be told. */
+  async loginProcessing(): Promise<void> {
+    const message = 'A log-in is under way';
+    await this.conditions({ type: 'UserLoggedIn', status: 'False', reason: 'Processing', message });
+  }
+
   /** The condition is there at once; the name follows only when the agent has said so. */
   async loginAnnounced(): Promise<void> {
+    const known = this.#conditions.find(({ type }) => type === 'UserLoggedIn');
+    if (known?.['status'] !== 'True') await this.loginProcessing();
     await this.conditions({ type: 'UserLoggedIn', status: 'True', reason: 'LoggedIn' });
   }
 

@@ -94,6 +94,8 @@ export interface WriteOptions {
 export interface DeleteOptions extends WriteOptions {
   /** 0: by force, now. */
   graceSeconds?: number | undefined;
+  /** Only this one: 409 for another of its name. */
+  uid?: string | undefined;
 }
 
 export type Change<T> =

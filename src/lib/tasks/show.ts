@@ -38,7 +38,9 @@ async function recentEvents(context: Context, vm: Vm): Promise<VmEvent[]> {
       namespace: vm.namespace,
       fieldSelector: eventsOf(vm.name),
     });
-    return items.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
+    // An earlier VM of this name had its own.
+    const own = items.filter(({ uid }) => uid === undefined || uid === vm.uid);
+    return own.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
     context.terminal.warn(`its events may not be read: ${messageOf(error)}`);

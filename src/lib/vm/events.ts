@@ -8,6 +8,8 @@ export interface VmEvent {
   reason: string;
   action: string;
   note: string;
+  /** Of the object that it is about; absent where its writer did not say. */
+  uid?: string;
 }
 
 export const EVENTS: Resource<VmEvent> = {
@@ -31,6 +33,7 @@ function parseEvent(object: KubeObject): VmEvent {
     reason: asString(object['reason']) ?? '',
     action: asString(object['action']) ?? '',
     note: asString(object['note']) ?? '',
+    uid: asString(asObject(object['regarding'])['uid']),
   });
 }
 
