@@ -75,6 +75,10 @@ export class ScriptedVm extends ScriptedObjects {
 
   /** The time of a condition moves only when it turns, and is that of the host. */
   async conditions(...changes: ConditionChange[]): Promise<void> {
+    await this.#report({}, changes);
+  }
+
+  async #report(status: JsonObject, changes: ConditionChange[]): Promise<void> {
     const now = new Date(Date.now() + this.hostAheadMs).toISOString();
     for (const { type, status, reason, message = '' } of changes) {
       const old = this.#conditions.find((condition) => condition['type'] === type);
@@ -83,7 +87,7 @@ export class ScriptedVm extends ScriptedObjects {
       const changed = { type, status, reason, message, observedGeneration: 1, lastTransitionTime };
       this.#conditions = [...others, changed];
     }
-    await this.status({ conditions: this.#conditions });
+    await this.status({ ...status, conditions: this.#conditions });
   }
 
   /** A line of the runner's log; no two have the same time. */
@@ -181,9 +185,23 @@ export class ScriptedVm extends ScriptedObjects {
     await this.conditions({ type: 'UserLoggedIn', status: 'False', reason: 'NotRequested' });
   }
 
-  async consoleOpened(client: string): Promise<void> {
-    await this.status({ consoleClient: client });
-    await this.conditions({ type: 'ConsoleConnected', status: 'True', reason: 'Connected' });
+  async consoleOpened(consoleClient: string): Promise<void> {
+    await this.#report({ consoleClient }, [
+      { type: 'ConsoleConnected', status: 'True', reason: 'Connected' },
+    ]);
+  }
+
+  /** Who was there is thrown out, and the next is there within 35 ms. */
+  async consoleTaken(client: string): Promise<void> {
+    await this.consoleClosed();
+    await this.consoleOpened(client);
+  }
+
+  async consoleClosed(): Promise<void> {
+    const consoleClient = '';
+    await this.#report({ consoleClient }, [
+      { type: 'ConsoleConnected', status: 'False', reason: 'Disconnected' },
+    ]);
   }
 
   async terminating(): Promise<void> {

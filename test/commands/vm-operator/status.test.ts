@@ -290,13 +290,33 @@ copes(
 );
 
 copes(
-  'An event of a console connection has its text in the reason, and no note',
-  'show tells it as it is',
+  'Events are status updates with a condition’s reason, and connections of a console with their text in the reason; none has a note',
+  'show tells each as it is, in order',
   async () => {
     const vm = await suite.operator.vm('eventful');
-    await vm.event('StatusUpdate', 'VmStarted');
-    await vm.event('ConsoleConnectionUpdate', 'Connection from 127.0.0.1');
+    const events = [
+      ['StatusUpdate', 'RunnerStarted'],
+      ['StatusUpdate', 'VmStarted'],
+      ['StatusUpdate', 'VmBooted'],
+      ['ConsoleConnectionUpdate', 'Connection from 127.0.0.1'],
+      ['StatusUpdate', 'VmTerminating'],
+      ['StatusUpdate', 'VmStopped'],
+    ] as const;
+    for (const [action, reason] of events) await vm.event(action, reason);
     const { stdout } = await run('show eventful');
-    assert.match(stdout, /^Events: +\S+Z {2}VmStarted\n +\S+Z {2}Connection from 127\.0\.0\.1$/m);
+    const told = /^Events: +((?:.*\n)(?: +\S+Z {2}.*\n)*)/m.exec(stdout)?.[1] ?? '';
+    assert.deepEqual(
+      told
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.trim().replace(/^\S+Z {2}/, '')),
+      events.map(([, reason]) => reason),
+    );
+    const json = await shown('eventful', 'events');
+    assert.ok(Array.isArray(json));
+    assert.deepEqual(
+      json.map((event) => [field(event, 'action'), field(event, 'reason'), field(event, 'note')]),
+      events.map(([action, reason]) => [action, reason, '']),
+    );
   },
 );
