@@ -13,6 +13,8 @@ export interface ObjectMeta {
   deletionTimestamp?: string;
   /** When it was last written, by the API server's clock; absent where the server keeps no `managedFields`. */
   writtenAt?: string;
+  /** When somebody last wrote `status.conditions`, by the API server's clock. */
+  conditionsWrittenAt?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   ownerReferences?: OwnerReference[];
