@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { asObject, asString } from '../../../../src/lib/cluster/parse.ts';
 import type { Cluster, JsonObject, KubeObject, Resource } from '../../../../src/lib/cluster/types.ts';
 import { VMS } from '../../../../src/lib/vm/parse.ts';
@@ -20,6 +21,7 @@ export const RAW_SECRETS = core('secrets', 'Secret');
 export const RAW_EVENTS: Resource<KubeObject> = { ...core('events', 'Event'), group: 'events.k8s.io' };
 
 const WAIT_MS = 10_000;
+const PAUSE_MS = 5;
 
 /** Resolves to the objects of a kind, by name, as soon as they satisfy; rejects after 10 s. */
 export async function until(
@@ -58,7 +60,7 @@ export function record(
   t: TestContext,
   cluster: Cluster,
   name: string,
-): { states: Vm[]; stop: () => Promise<void> } {
+): { states: Vm[]; saw: (satisfies: (vm: Vm) => boolean) => Promise<void>; stop: () => Promise<void> } {
   const states: Vm[] = [];
   const ended = new AbortController();
   const watching = (async () => {
@@ -73,7 +75,11 @@ export function record(
     await watching;
   };
   t.after(stop);
-  return { states, stop };
+  // Another watch may be quicker.
+  const saw = async (satisfies: (vm: Vm) => boolean): Promise<void> => {
+    for (let left = WAIT_MS; !states.some(satisfies) && left > 0; left -= PAUSE_MS) await pause(PAUSE_MS);
+  };
+  return { states, saw, stop };
 }
 
 /** What a condition went through, as `status/reason`, repetitions left out. */

@@ -54,7 +54,7 @@ for (const api of await sandboxApis()) {
       await sandbox.addVm({ name });
       const recorded = record(t, sandbox.admin, name);
       await sandbox.patchSpec(name, RUNNING);
-      await sandbox.waitFor(name, isSettled);
+      await recorded.saw(isSettled);
       await recorded.stop();
       const { states } = recorded;
       assert.deepEqual(course(states, 'Running'), [
