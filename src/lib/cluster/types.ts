@@ -153,6 +153,8 @@ export interface AccessRules {
 export interface Identity {
   username: string;
   groups: string[];
+  uid?: string;
+  extra?: Record<string, string[]>;
 }
 
 export interface ContextInfo {
