@@ -9,7 +9,7 @@ import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
 import type { TextView } from '../output/render.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
-import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
+import { eventsOf, REGARDING_EVENTS, type VmEvent } from '../vm/events.ts';
 import { withoutLostRunner } from '../vm/lost-runner.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
@@ -34,12 +34,12 @@ export async function loadDetail(context: Context, found: Vm): Promise<VmDetail>
 
 async function recentEvents(context: Context, vm: Vm): Promise<VmEvent[]> {
   try {
-    const { items } = await context.cluster.list(EVENTS, {
+    const { items } = await context.cluster.list(REGARDING_EVENTS, {
       namespace: vm.namespace,
       fieldSelector: eventsOf(vm.name),
     });
     // An earlier VM of this name had its own.
-    const own = items.filter(({ uid }) => uid === undefined || uid === vm.uid);
+    const own = items.filter(({ uid }) => uid === undefined || uid === vm.uid).map(({ event }) => event);
     return own.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
   } catch (error) {
     if (!isStatus(error, 403)) throw error;

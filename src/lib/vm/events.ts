@@ -8,8 +8,6 @@ export interface VmEvent {
   reason: string;
   action: string;
   note: string;
-  /** Of the object that it is about; absent where its writer did not say. */
-  uid?: string;
 }
 
 export const EVENTS: Resource<VmEvent> = {
@@ -19,6 +17,15 @@ export const EVENTS: Resource<VmEvent> = {
   kind: 'Event',
   namespaced: true,
   parse: parseEvent,
+};
+
+/** An Event with the uid of what it is about; undefined where its writer did not say. */
+export const REGARDING_EVENTS: Resource<{ event: VmEvent; uid: string | undefined }> = {
+  ...EVENTS,
+  parse: (object) => ({
+    event: parseEvent(object),
+    uid: asString(asObject(object['regarding'])['uid']),
+  }),
 };
 
 function parseEvent(object: KubeObject): VmEvent {
@@ -33,7 +40,6 @@ function parseEvent(object: KubeObject): VmEvent {
     reason: asString(object['reason']) ?? '',
     action: asString(object['action']) ?? '',
     note: asString(object['note']) ?? '',
-    uid: asString(asObject(object['regarding'])['uid']),
   });
 }
 
