@@ -21,12 +21,14 @@ const isWanted = (vm: ScriptedVm, user: string | undefined): Promise<unknown> =>
   vm.until(({ spec }) => spec.loggedInUser === user);
 
 copes(
-  'UserLoggedIn turns True before the log-in is complete',
+  'UserLoggedIn is Processing for a moment and turns True before the log-in is complete',
   'login and wait --for login end only when status.loggedInUser is the user',
   async () => {
     const vm = await desktop('early');
     const login = start('login early -u alice --json');
     await isWanted(vm, 'alice');
+    await vm.loginProcessing();
+    assert.match((await run('show early')).stdout, /^Logged in: +nobody yet, wanted: alice$/m);
     await vm.loginAnnounced();
     assert.equal((await run('wait early --for login=alice --timeout 0')).code, 6);
     assert.match((await run('show early')).stdout, /^Logged in: +nobody yet, wanted: alice$/m);
