@@ -30,9 +30,14 @@ export function hostClock(vm: Vm, now: Date): HostClock {
   return { leadMs, warning: `${ahead}: its password's end is told by the host's` };
 }
 
-/** The time, by the host's clock, at which a condition last turned; milliseconds. */
+/**
+ * The time, by the host's clock, at which a condition last turned True; milliseconds. One that is False may have turned
+ * in an earlier run, on another host, or by the manager's clock; a start takes back what is True.
+ */
 export function latestTurn({ status }: Vm): number | undefined {
-  const times = status.conditions.flatMap(({ lastTransitionTime }) => lastTransitionTime?.getTime() ?? []);
+  const times = status.conditions.flatMap((condition) =>
+    condition.status === 'True' ? (condition.lastTransitionTime?.getTime() ?? []) : [],
+  );
   return times.length === 0 ? undefined : Math.max(...times);
 }
 

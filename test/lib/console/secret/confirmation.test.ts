@@ -51,6 +51,8 @@ for (const [what, hostAheadSeconds, storedAt, booted, waitMs] of STORED) {
     const time = (seconds: number): string => at(seconds).toISOString();
     const conditions = {
       Running: `True/VmStarted@${time(ran)}`,
+      // Of an earlier run, elsewhere.
+      ConsoleConnected: `False/Disconnected@${time(-5)}`,
       ...(booted === undefined ? {} : { Booted: `True/VmBooted@${time(ran + booted)}` }),
     };
     assert.equal(startBumpWaitMs({ ...vmOf({ conditions }), conditionsWrittenAt: storedAt }, at(0)), waitMs);

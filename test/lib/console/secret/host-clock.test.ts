@@ -6,6 +6,14 @@ import { vmOf } from '../objects.ts';
 /** Running has been True since 0, by the host's clock. */
 const at = (seconds: number): Date => new Date(Date.parse('2026-07-01T10:00:00Z') + seconds * 1000);
 
+test('what is False may have turned on another host, or by the manager’s clock', () => {
+  const conditions = {
+    Running: 'True/VmStarted@2026-07-01T10:00:00Z',
+    VmopAgentConnected: 'False/Creation@2026-07-01T10:05:00Z',
+  };
+  assert.deepEqual(hostClock(vmOf({ conditions }), at(0)), { leadMs: 0 });
+});
+
 const CLOCKS: [
   what: string,
   now: Date,
