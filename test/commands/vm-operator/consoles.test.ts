@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import type { ScriptedVm } from '../../helpers/scripted-vm.ts';
 import type { VmopProcess } from '../../helpers/vmop.ts';
@@ -12,6 +13,8 @@ const suite = operatorSuite('Console sessions');
 const { copes, run, start } = suite;
 
 const LINKING_VIEWER = path.join(import.meta.dirname, '../../lib/console/fixtures/linking-viewer.ts');
+/** Of the viewer that links: main and display. */
+const CHANNELS = 2;
 
 interface Session {
   vm: ScriptedVm;
@@ -22,7 +25,15 @@ interface Session {
 
 /** A session that is under way, as VM-Operator reports it: connected from this address. */
 async function session(t: TestContext, name: string, client: string): Promise<Session> {
-  const server = await startFakeServer({ passwords: () => ['of-the-manager'] });
+  const streams: Duplex[] = [];
+  const shown = Promise.withResolvers<void>();
+  const server = await startFakeServer({
+    passwords: () => ['of-the-manager'],
+    onLinked(stream) {
+      streams.push(stream.resume());
+      if (streams.length === CHANNELS) shown.resolve();
+    },
+  });
   t.after(() => server.close());
   const display = { spice: { server: '127.0.0.1', port: server.port } };
   const vm = await suite.operator.vm(name, { vm: { state: 'Running', display } });
@@ -34,12 +45,13 @@ async function session(t: TestContext, name: string, client: string): Promise<Se
   const env = { DISPLAY: ':none', PATH: process.env['PATH'] };
   const console = start(['console', name, '--viewer', viewer], { env });
   await console.shows(`connected to ${name}`);
+  await shown.promise;
   await vm.consoleOpened(client);
   return {
     vm,
     console,
     hangUp: () => {
-      for (const stream of server.open) stream.destroy();
+      for (const stream of streams) stream.destroy();
     },
   };
 }
