@@ -180,7 +180,10 @@ suite('VM-Operator and its runners work on where access was applied', { skip }, 
 
   test('what only has the name of a runner’s object is nobody’s to change', async () => {
     const imposter = 'imposter';
-    const spec = { permissions: [{ user: 'alice', may: ['*'] }], vm: { display: { spice: {} } } };
+    const spec = {
+      permissions: [{ user: 'alice', may: ['*'] }],
+      vm: { maximumCpus: 1, display: { spice: {} } },
+    };
     const metadata = { name: imposter };
     const container = { name: imposter, image: 'example.org/other:1' };
     await admin.create(RAW_VMS, NAMESPACE, { metadata, spec });

@@ -9,8 +9,13 @@ import {
 import { passwordPatch, type PasswordChange } from '../../src/lib/console/secret/password.ts';
 import { RUNNER_PODS } from '../../src/lib/console/reach/runner-pod.ts';
 import { EVENTS } from '../../src/lib/vm/events.ts';
+import { VMS } from '../../src/lib/vm/parse.ts';
+import { GROUP, VERSION, type Vm } from '../../src/lib/vm/types.ts';
 
 const PATIENCE_MS = 30_000;
+const KIND = { apiVersion: `${GROUP}/${VERSION}`, kind: 'VirtualMachine' };
+const CM_VERSION = 'vmrunner.jdrupes.org/cmVersion';
+const DP_VERSION = 'vmrunner.jdrupes.org/dpVersion';
 
 const CONFIG_MAPS: Resource<KubeObject> = {
   group: '',
@@ -25,6 +30,8 @@ const CONFIG_MAPS: Resource<KubeObject> = {
 export class ScriptedObjects {
   readonly ref: ObjectRef;
   protected readonly admin: Cluster;
+  #hasPod = false;
+  #touched = 1;
 
   constructor(admin: Cluster, ref: ObjectRef) {
     this.admin = admin;
@@ -38,10 +45,25 @@ export class ScriptedObjects {
   /** Manager: the runner's pod, whose addresses the kubelet tells later: none yet, where none are given. */
   async pod(...addresses: string[]): Promise<void> {
     const { name } = this.ref;
+    const vm = await this.admin.get(VMS, this.ref);
+    const port = vm.spec.spice?.port ?? 5900;
+    const annotations = { [CM_VERSION]: '1', [DP_VERSION]: '1' };
     await this.admin.create(RUNNER_PODS, this.ref.namespace, {
-      metadata: { name, labels: this.#labels('vm-runner') },
-      spec: { hostNetwork: true, containers: [{ name }] },
+      metadata: { ...this.#managedMetadata(vm), annotations },
+      spec: {
+        hostNetwork: true,
+        terminationGracePeriodSeconds: vm.spec.powerdownTimeoutSeconds + 5,
+        containers: [
+          {
+            name,
+            image: 'example.org/runner:4.0.3',
+            ports: [{ name: 'spice', containerPort: port, hostPort: port, protocol: 'TCP' }],
+            securityContext: { privileged: true },
+          },
+        ],
+      },
     });
+    this.#hasPod = true;
     const body = { status: { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) } };
     if (addresses.length > 0) {
       await this.admin.patch(RUNNER_PODS, this.ref, { type: 'merge', body }, { subresource: 'status' });
@@ -50,8 +72,41 @@ export class ScriptedObjects {
 
   /** Manager: the runner's configuration. */
   async configMap(text: string): Promise<void> {
-    const metadata = { name: this.name, labels: this.#labels('vm-runner') };
+    const metadata = this.#managedMetadata(await this.admin.get(VMS, this.ref));
     await this.admin.create(CONFIG_MAPS, this.ref.namespace, { metadata, data: { 'config.yaml': text } });
+  }
+
+  /** Manager: the configuration anew, from what it knows itself, and the pod's annotation. */
+  async configRewritten(text: string): Promise<void> {
+    const body = { data: { 'config.yaml': text } };
+    await this.admin.patch(CONFIG_MAPS, this.ref, { type: 'merge', body });
+    await this.#touch(CM_VERSION);
+  }
+
+  /** Manager: the pod's annotation after a write to the Secret, where there is a pod. */
+  protected async secretSeen(): Promise<void> {
+    await this.#touch(DP_VERSION);
+  }
+
+  async #touch(annotation: string): Promise<void> {
+    if (!this.#hasPod) return;
+    this.#touched += 1;
+    const body = { metadata: { annotations: { [annotation]: `after-${this.#touched}` } } };
+    await this.admin.patch(RUNNER_PODS, this.ref, { type: 'merge', body });
+  }
+
+  /** The pod and the ConfigMap of a VM that is deleted follow it. */
+  async ownedGone(): Promise<void> {
+    await Promise.allSettled([
+      this.admin.delete(RUNNER_PODS, this.ref, { graceSeconds: 0 }),
+      this.admin.delete(CONFIG_MAPS, this.ref),
+    ]);
+    this.#hasPod = false;
+  }
+
+  async hasPod(): Promise<boolean> {
+    const { items } = await this.admin.list(RUNNER_PODS, { namespace: this.ref.namespace });
+    return items.some(({ name }) => name === this.name);
   }
 
   async configText(): Promise<unknown> {
@@ -68,9 +123,10 @@ export class ScriptedObjects {
 
   /** Runner: an event, whose whole text may be its reason. */
   async event(action: string, reason: string): Promise<void> {
+    const { uid, resourceVersion } = await this.admin.get(VMS, this.ref);
     await this.admin.create(EVENTS, this.ref.namespace, {
       metadata: { generateName: `${this.name}-` },
-      regarding: { kind: 'VirtualMachine', namespace: this.ref.namespace, name: this.name },
+      regarding: { ...KIND, namespace: this.ref.namespace, name: this.name, uid, resourceVersion },
       eventTime: new Date().toISOString().replace('Z', '000Z'),
       reportingController: 'vmoperator.jdrupes.org/vm-runner',
       reportingInstance: this.name,
@@ -82,6 +138,15 @@ export class ScriptedObjects {
 
   async deleteSecret(): Promise<void> {
     await this.admin.delete(DISPLAY_SECRETS, await this.secretNow());
+  }
+
+  /** Of what goes with its VM. */
+  #managedMetadata({ name, uid }: Vm): JsonObject {
+    return {
+      name,
+      labels: { ...this.#labels('vm-runner'), 'app.kubernetes.io/managed-by': 'vm-operator' },
+      ownerReferences: [{ ...KIND, name, uid, controller: false }],
+    };
   }
 
   #labels(component: string): JsonObject {
@@ -103,7 +168,10 @@ export class ScriptedObjects {
       ...(expiry === null ? {} : { 'password-expiry': encode(expiry) }),
     };
     const metadata = { name, labels: this.#labels('display-secret') };
-    await this.admin.create(DISPLAY_SECRETS, this.ref.namespace, { metadata, data });
+    const secret = await this.admin.create(DISPLAY_SECRETS, this.ref.namespace, { metadata, data });
+    // It is taken for one of long ago, whose bump nobody waits for.
+    const body = { metadata: { managedFields: [{}] } };
+    await this.admin.patch(DISPLAY_SECRETS, secret, { type: 'merge', body });
   }
 
   async secretNow(): Promise<DisplaySecret> {

@@ -9,6 +9,8 @@ export interface ScriptedVmOptions {
   /** Merged over `spec`: two CPUs of four, a SPICE display. */
   spec?: JsonObject;
   vm?: JsonObject;
+  /** See the property. */
+  hostAheadMs?: number;
 }
 
 interface ConditionChange {
@@ -44,11 +46,12 @@ export class ScriptedVm extends ScriptedObjects {
     admin: Cluster,
     name: string,
     log: LogLine[],
-    { spec = {}, vm = {} }: ScriptedVmOptions = {},
+    { spec = {}, vm = {}, hostAheadMs = 0 }: ScriptedVmOptions = {},
   ): Promise<ScriptedVm> {
     const machine = { maximumCpus: 4, currentCpus: 2, maximumRam: '2Gi', display: { spice: {} }, ...vm };
     await admin.create(VMS, NAMESPACE, { metadata: { name }, spec: { vm: machine, ...spec } });
     const scripted = new ScriptedVm(admin, name, log, machine.currentCpus);
+    scripted.hostAheadMs = hostAheadMs;
     await scripted.conditions(
       ...CONDITIONS.map((type) => ({ type, status: 'False', reason: 'Creation' }) as const),
     );
@@ -75,6 +78,10 @@ export class ScriptedVm extends ScriptedObjects {
 
   /** The time of a condition moves only when it turns, and is that of the host. */
   async conditions(...changes: ConditionChange[]): Promise<void> {
+    await this.#report({}, changes);
+  }
+
+  async #report(status: JsonObject, changes: ConditionChange[]): Promise<void> {
     const now = new Date(Date.now() + this.hostAheadMs).toISOString();
     for (const { type, status, reason, message = '' } of changes) {
       const old = this.#conditions.find((condition) => condition['type'] === type);
@@ -83,7 +90,7 @@ export class ScriptedVm extends ScriptedObjects {
       const changed = { type, status, reason, message, observedGeneration: 1, lastTransitionTime };
       this.#conditions = [...others, changed];
     }
-    await this.status({ conditions: this.#conditions });
+    await this.status({ ...status, conditions: this.#conditions });
   }
 
   /** A line of the runner's log; no two have the same time. */
@@ -138,6 +145,7 @@ export class ScriptedVm extends ScriptedObjects {
 
   /** The runner has told QEMU a password, whether QEMU took it or not. */
   async passwordTold(): Promise<void> {
+    await this.secretSeen();
     this.#serial += 1;
     await this.status({ displayPasswordSerial: this.#serial });
   }
@@ -157,8 +165,16 @@ export class ScriptedVm extends ScriptedObjects {
     await this.conditions({ type: 'VmopAgentConnected', status: 'True', reason: 'VmopAgentStarted' });
   }
 
+  /** The agent is about to be told. */
+  async loginProcessing(): Promise<void> {
+    const message = 'A log-in is under way';
+    await this.conditions({ type: 'UserLoggedIn', status: 'False', reason: 'Processing', message });
+  }
+
   /** The condition is there at once; the name follows only when the agent has said so. */
   async loginAnnounced(): Promise<void> {
+    const known = this.#conditions.find(({ type }) => type === 'UserLoggedIn');
+    if (known?.['status'] !== 'True') await this.loginProcessing();
     await this.conditions({ type: 'UserLoggedIn', status: 'True', reason: 'LoggedIn' });
   }
 
@@ -172,9 +188,23 @@ export class ScriptedVm extends ScriptedObjects {
     await this.conditions({ type: 'UserLoggedIn', status: 'False', reason: 'NotRequested' });
   }
 
-  async consoleOpened(client: string): Promise<void> {
-    await this.status({ consoleClient: client });
-    await this.conditions({ type: 'ConsoleConnected', status: 'True', reason: 'Connected' });
+  async consoleOpened(consoleClient: string): Promise<void> {
+    await this.#report({ consoleClient }, [
+      { type: 'ConsoleConnected', status: 'True', reason: 'Connected' },
+    ]);
+  }
+
+  /** Who was there is thrown out, and the next is there within 35 ms. */
+  async consoleTaken(client: string): Promise<void> {
+    await this.consoleClosed();
+    await this.consoleOpened(client);
+  }
+
+  async consoleClosed(): Promise<void> {
+    const consoleClient = '';
+    await this.#report({ consoleClient }, [
+      { type: 'ConsoleConnected', status: 'False', reason: 'Disconnected' },
+    ]);
   }
 
   async terminating(): Promise<void> {
@@ -203,6 +233,12 @@ export class ScriptedVm extends ScriptedObjects {
     await this.passwordTold();
   }
 
+  /** The API server's times of writes are those of this moment: none are better for a VM of long ago. */
+  async #forgetWrites(): Promise<void> {
+    const body = { metadata: { managedFields: [{}] } };
+    await this.admin.patch(VMS, this.ref, { type: 'merge', body });
+  }
+
   /** A whole stop, as a guest that obeys makes it. */
   async stops(): Promise<void> {
     await this.terminating();
@@ -215,5 +251,6 @@ export class ScriptedVm extends ScriptedObjects {
     this.hostAheadMs -= 3_600_000;
     await this.starts();
     this.hostAheadMs += 3_600_000;
+    await this.#forgetWrites();
   }
 }

@@ -31,7 +31,7 @@ import type {
   WriteOptions,
 } from './types.ts';
 import { followWatch } from './watch.ts';
-import { patchBody, patchQuery, writeQuery } from './write-request.ts';
+import { deleteBody, patchBody, patchQuery, writeQuery } from './write-request.ts';
 
 export interface ClusterOptions extends CredentialOptions {
   userAgent: string;
@@ -118,9 +118,8 @@ class HttpCluster implements Cluster {
   }
 
   async delete(resource: Resource<unknown>, ref: ObjectRef, options: DeleteOptions = {}): Promise<void> {
-    const query = { ...writeQuery(options), gracePeriodSeconds: options.graceSeconds };
-    const path = objectPath(resource, ref, undefined, query);
-    await this.#send({ method: 'DELETE', path, signal: options.signal });
+    const path = objectPath(resource, ref, undefined, writeQuery(options));
+    await this.#send({ method: 'DELETE', path, body: deleteBody(options), signal: options.signal });
   }
 
   watch<T>(resource: Resource<T>, watchOptions: WatchOptions): AsyncIterable<Change<T>> {

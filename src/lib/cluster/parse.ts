@@ -71,6 +71,16 @@ function parseOwner(value: unknown): OwnerReference {
   };
 }
 
+/** Of entries of `managedFields`. Of one width and zone: as text they sort by time. */
+function latestTime(writes: readonly JsonObject[]): string {
+  const times = writes.map(({ time }) => asString(time) ?? '');
+  return times.reduce((latest, time) => (time > latest ? time : latest), '');
+}
+
+function isOfConditions({ subresource, fieldsV1 }: JsonObject): boolean {
+  return subresource === 'status' && asObject(asObject(fieldsV1)['f:status'])['f:conditions'] !== undefined;
+}
+
 function parseMeta(value: unknown): ObjectMeta {
   const meta = asObject(value);
   const parsed: ObjectMeta = { name: asString(meta['name']) ?? '' };
@@ -86,10 +96,11 @@ function parseMeta(value: unknown): ObjectMeta {
   }
   const generation = asInteger(meta['generation']);
   if (generation !== undefined) parsed.generation = generation;
-  // Of one width and zone: as text they sort by time.
-  const writes = asArray(meta['managedFields']).map((entry) => asString(asObject(entry)['time']) ?? '');
-  const writtenAt = writes.reduce((latest, time) => (time > latest ? time : latest), '');
+  const writes = asArray(meta['managedFields']).map(asObject);
+  const writtenAt = latestTime(writes);
   if (writtenAt !== '') parsed.writtenAt = writtenAt;
+  const conditionsWrittenAt = latestTime(writes.filter(isOfConditions));
+  if (conditionsWrittenAt !== '') parsed.conditionsWrittenAt = conditionsWrittenAt;
   if (isObject(meta['labels'])) parsed.labels = asStrings(meta['labels']);
   if (isObject(meta['annotations'])) parsed.annotations = asStrings(meta['annotations']);
   if (Array.isArray(meta['ownerReferences']))

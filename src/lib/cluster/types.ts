@@ -13,6 +13,8 @@ export interface ObjectMeta {
   deletionTimestamp?: string;
   /** When it was last written, by the API server's clock; absent where the server keeps no `managedFields`. */
   writtenAt?: string;
+  /** When somebody last wrote `status.conditions`, by the API server's clock. */
+  conditionsWrittenAt?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   ownerReferences?: OwnerReference[];
@@ -95,6 +97,8 @@ export interface WriteOptions {
 export interface DeleteOptions extends WriteOptions {
   /** 0: by force, now. */
   graceSeconds?: number | undefined;
+  /** Only this one: 409 for another of its name. */
+  uid?: string | undefined;
 }
 
 export type Change<T> =
@@ -148,6 +152,8 @@ export interface AccessRules {
 export interface Identity {
   username: string;
   groups: string[];
+  uid?: string;
+  extra?: Record<string, string[]>;
 }
 
 export interface ContextInfo {

@@ -1,5 +1,5 @@
 import { apiVersionOf, type Query } from './paths.ts';
-import type { Patch, Resource, WriteOptions } from './types.ts';
+import type { DeleteOptions, Patch, Resource, WriteOptions } from './types.ts';
 
 /** What every write says of itself. */
 export function writeQuery({ dryRun }: WriteOptions): Query {
@@ -9,6 +9,18 @@ export function writeQuery({ dryRun }: WriteOptions): Query {
 export function patchQuery(patch: Patch, options: WriteOptions): Query {
   const { fieldManager, force } = patch.type === 'apply' ? patch : {};
   return { ...writeQuery(options), ...(fieldManager === undefined ? {} : { fieldManager, force }) };
+}
+
+/** All that a deletion asks for: where there is a body, the API server does not look at the query. */
+export function deleteBody({ dryRun, graceSeconds, uid }: DeleteOptions): string | undefined {
+  if (graceSeconds === undefined && uid === undefined) return undefined;
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'DeleteOptions',
+    ...(dryRun === true ? { dryRun: ['All'] } : {}),
+    ...(graceSeconds === undefined ? {} : { gracePeriodSeconds: graceSeconds }),
+    ...(uid === undefined ? {} : { preconditions: { uid } }),
+  });
 }
 
 export function patchBody(resource: Resource<unknown>, patch: Patch): { contentType: string; body: string } {

@@ -7,6 +7,7 @@ import type { ConsoleHooks, ConsoleRequest } from './request.ts';
 import { UNPROTECTED } from './secret/confirmation.ts';
 import { findDisplaySecret } from './secret/display-secret.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
+import { hostClock, onHost } from './secret/host-clock.ts';
 import { decidePassword, msUntilExpiry } from './secret/password.ts';
 import {
   rotateDisplayPassword,
@@ -149,7 +150,8 @@ async function warnBeforeWrite(
   const disturbance = secretWriteDisturbance(vm, pool);
   if (disturbance === undefined || vm.status.displayPasswordSerial === UNPROTECTED) return;
   const [{ secret }, now] = await Promise.all([findDisplaySecret(cluster, refOf(vm)), cluster.now()]);
-  if (secret && decidePassword(secret, { now, validitySeconds }).action === 'write') onWarning(disturbance);
+  const policy = { now: onHost(now, hostClock(vm, now)), validitySeconds };
+  if (secret && decidePassword(secret, policy).action === 'write') onWarning(disturbance);
 }
 
 interface LastingPassword {
@@ -166,7 +168,7 @@ async function lastingPassword(
 ): Promise<LastingPassword> {
   const stored = await storedPassword(cluster, vm, asked, hooks);
   if (stored.kind === 'none') return { stored, endsAt: Number.POSITIVE_INFINITY };
-  const now = await cluster.now();
+  const now = onHost(await cluster.now(), { leadMs: stored.hostLeadMs });
   return { stored, endsAt: performance.now() + msUntilExpiry(stored.expiry, now) };
 }
 

@@ -14,7 +14,7 @@ export interface SecretResult {
   password?: string;
   /** `never`, `now`, `+seconds`, or a time; absent: there is no Secret. */
   expiry?: string | Date;
-  /** Whether the password is accepted now, by the API server's clock; absent where only the runner knows. */
+  /** Whether the password is accepted now, by the clock of the VM's host as far as it is known; absent where only the runner knows. */
   valid?: boolean;
   /** A new password or expiry was stored. */
   changed: boolean;

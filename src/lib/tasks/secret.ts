@@ -1,9 +1,9 @@
 import { VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
-import type { Cluster } from '../cluster/types.ts';
 import { secretWriteDisturbance } from '../console/secret/disturbance.ts';
 import { findDisplaySecret } from '../console/secret/display-secret.ts';
-import { parseExpiry, passwordProblem } from '../console/secret/password.ts';
+import { hostClock, onHost } from '../console/secret/host-clock.ts';
+import { epochAfter, parseExpiry, passwordProblem } from '../console/secret/password.ts';
 import {
   rotateDisplayPassword,
   setDisplayPassword,
@@ -55,7 +55,10 @@ export async function showSecrets(
         secret: secret?.name,
         password: flags.reveal === true ? secret?.password : undefined,
         expiry: expiry && expiryJson(expiry),
-        valid: secret?.password === undefined ? undefined : expiry && isValid(expiry, now),
+        valid:
+          secret?.password === undefined
+            ? undefined
+            : expiry && isValid(expiry, onHost(now, hostClock(vm, now))),
         changed: false,
         dryRun: false,
       });
@@ -106,7 +109,7 @@ export async function setSecrets(
     },
     act: async ({ vm, pool }, progress) => {
       progress.row(vm.name, 'setting the display password');
-      const change = { password, expiry: expiry ?? (await epochIn(context.cluster, validitySeconds)) };
+      const change = (now: Date) => ({ password, expiry: expiry ?? epochAfter(now, validitySeconds) });
       const stored = await setDisplayPassword(context.cluster, refOf(vm), change, {
         timeoutMs,
         signal: context.signal,
@@ -137,7 +140,7 @@ export async function expireSecrets(
     act: async ({ vm, pool }, progress) => {
       progress.row(vm.name, 'changing the expiry');
       warningBeforeWrite(context, vm, pool)('write');
-      const until = seconds === undefined ? 'now' : await epochIn(context.cluster, seconds);
+      const until = seconds === undefined ? 'now' : await epochOnHost(context, vm, seconds);
       const stored = await setPasswordExpiry(context.cluster, refOf(vm), flags.never ? 'never' : until, {
         signal: context.signal,
         dryRun: flags['dry-run'],
@@ -206,6 +209,10 @@ function warningBeforeWrite(
   };
 }
 
-async function epochIn(cluster: Cluster, seconds: number): Promise<string> {
-  return String(Math.floor((await cluster.now()).getTime() / 1000) + seconds);
+/** So many seconds from now, by the clock that ends the VM's password; says where that is another one. */
+async function epochOnHost({ cluster, terminal }: Context, vm: Vm, seconds: number): Promise<string> {
+  const now = await cluster.now();
+  const clock = hostClock(vm, now);
+  if (clock.warning !== undefined) terminal.warn(clock.warning);
+  return epochAfter(onHost(now, clock), seconds);
 }

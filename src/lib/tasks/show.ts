@@ -8,7 +8,7 @@ import { labelledLines, labelledText, type LabelledLine } from '../output/labell
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
-import { EVENTS, eventsOf, type VmEvent } from '../vm/events.ts';
+import { eventsOf, REGARDING_EVENTS, type VmEvent } from '../vm/events.ts';
 import { withoutLostRunner } from '../vm/lost-runner.ts';
 import { refOf } from '../vm/write.ts';
 import type { Vm } from '../vm/types.ts';
@@ -41,11 +41,13 @@ async function loadDetail(context: Context, found: Vm): Promise<VmDetail> {
 
 async function recentEvents(context: Context, vm: Vm): Promise<VmEvent[]> {
   try {
-    const { items } = await context.cluster.list(EVENTS, {
+    const { items } = await context.cluster.list(REGARDING_EVENTS, {
       namespace: vm.namespace,
       fieldSelector: eventsOf(vm.name),
     });
-    return items.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
+    // An earlier VM of this name had its own.
+    const own = items.filter(({ uid }) => uid === undefined || uid === vm.uid).map(({ event }) => event);
+    return own.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0)).slice(-EVENTS_SHOWN);
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
     context.terminal.warn(`its events may not be read: ${messageOf(error)}`);

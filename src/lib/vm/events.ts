@@ -19,6 +19,15 @@ export const EVENTS: Resource<VmEvent> = {
   parse: parseEvent,
 };
 
+/** An Event with the uid of what it is about; undefined where its writer did not say. */
+export const REGARDING_EVENTS: Resource<{ event: VmEvent; uid: string | undefined }> = {
+  ...EVENTS,
+  parse: (object) => ({
+    event: parseEvent(object),
+    uid: asString(asObject(object['regarding'])['uid']),
+  }),
+};
+
 function parseEvent(object: KubeObject): VmEvent {
   const series = asObject(object['series']);
   return compact({

@@ -1,16 +1,17 @@
 import { isStatus } from '../cluster/api-error.ts';
-import type { Cluster, Resource } from '../cluster/types.ts';
+import type { Cluster, ObjectMeta, Resource } from '../cluster/types.ts';
 import type { Vm } from './types.ts';
+import { isOfEarlierVm } from './runner-objects.ts';
 import { isTerminating } from './state.ts';
 import { refOf } from './write.ts';
 
-const PODS: Resource<undefined> = {
+const PODS: Resource<ObjectMeta> = {
   group: '',
   version: 'v1',
   plural: 'pods',
   kind: 'Pod',
   namespaced: true,
-  parse: () => undefined,
+  parse: ({ metadata }) => metadata,
 };
 
 /**
@@ -20,12 +21,11 @@ const PODS: Resource<undefined> = {
 export async function withoutLostRunner(cluster: Cluster, vm: Vm): Promise<Vm> {
   if (!isTerminating(vm) || vm.status.runnerVersion === undefined) return vm;
   try {
-    await cluster.get(PODS, refOf(vm));
-    return vm;
+    if (!isOfEarlierVm(await cluster.get(PODS, refOf(vm)), vm)) return vm;
   } catch (error) {
     // Who may not see pods does without.
     if (!isStatus(error, 404)) return vm;
-    const { runnerVersion: _lost, ...status } = vm.status;
-    return { ...vm, status };
   }
+  const { runnerVersion: _lost, ...status } = vm.status;
+  return { ...vm, status };
 }

@@ -58,6 +58,7 @@ export function parseVm(object: KubeObject, home = 'default'): Vm {
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     createdAt: asDate(metadata.creationTimestamp),
+    conditionsWrittenAt: asDate(metadata.conditionsWrittenAt),
     deleting: metadata.deletionTimestamp !== undefined,
     annotations: metadata.annotations ?? {},
     labels: metadata.labels ?? {},

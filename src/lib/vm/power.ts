@@ -2,10 +2,11 @@ import { kubectlArgument, refOf, specVmPatch, vmArgument, type WriteMode } from 
 import { VmopError } from '../errors.ts';
 import { modify } from '../cluster/modify.ts';
 import { asObject, asString } from '../cluster/parse.ts';
-import type { Cluster, KubeObject, Patch, Resource } from '../cluster/types.ts';
+import type { Cluster, KubeObject, ObjectMeta, Patch, Resource } from '../cluster/types.ts';
 import { isStatus } from '../cluster/api-error.ts';
 import { VMS } from './parse.ts';
 import { raiseResetCounter } from './reset-counter.ts';
+import { isOfEarlierVm } from './runner-objects.ts';
 import { condition, isRunning, phaseOf, startObstacle } from './state.ts';
 import type { PowerState, Vm } from './types.ts';
 import type { Lateness, Verdict } from './follow.ts';
@@ -116,6 +117,7 @@ export async function resetMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {
   }
   const yaml = await import('yaml');
   const decide = ({ object }: Raw): Patch => {
+    if (isOfEarlierVm(object.metadata, vm)) throw noRunner(vm);
     const text = raiseResetCounter(asString(asObject(object['data'])[CONFIG_KEY]) ?? '', yaml);
     const { resourceVersion } = object.metadata;
     return { type: 'merge', body: { metadata: { resourceVersion }, data: { [CONFIG_KEY]: text } } };
@@ -126,19 +128,39 @@ export async function resetMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {
     await cluster.patch(PODS, refOf(vm), { type: 'merge', body: { metadata: { annotations } } }, mode);
   } catch (error) {
     if (!isStatus(error, 404)) throw error;
-    throw new VmopError('state', `${vm.name} has no runner to reset it`, {
-      hint: `vmop restart ${vmArgument(vm)} stops and starts it`,
-      vm: vm.name,
-      cause: error,
-    });
+    throw noRunner(vm, error);
   }
 }
 
-/** Ends the machine without asking the guest: the runner's pod is deleted with no time to power down. */
+function noRunner(vm: Vm, cause?: unknown): VmopError {
+  return new VmopError('state', `${vm.name} has no runner to reset it`, {
+    hint: `vmop restart ${vmArgument(vm)} stops and starts it`,
+    vm: vm.name,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/**
+ * Ends the machine without asking the guest: the runner's pod is deleted with no time to power down. The pod of an
+ * earlier VM of this name is left alone.
+ */
 export async function killMachine(cluster: Cluster, vm: Vm, mode: WriteMode = {}): Promise<void> {
   try {
-    await cluster.delete(PODS, refOf(vm), { ...mode, graceSeconds: 0 });
+    const pod = await readPod(cluster, vm);
+    if (pod !== undefined && isOfEarlierVm(pod, vm)) return;
+    await cluster.delete(PODS, refOf(vm), { ...mode, graceSeconds: 0, uid: pod?.uid });
   } catch (error) {
-    if (!isStatus(error, 404)) throw error;
+    // Another pod meanwhile is not the one that was to go.
+    if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
+  }
+}
+
+/** Undefined where pods may be deleted and not read. */
+async function readPod(cluster: Cluster, vm: Vm): Promise<ObjectMeta | undefined> {
+  try {
+    return (await cluster.get(PODS, refOf(vm))).object.metadata;
+  } catch (error) {
+    if (isStatus(error, 403)) return undefined;
+    throw error;
   }
 }

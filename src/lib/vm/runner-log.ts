@@ -29,11 +29,14 @@ const ABOUT_AGENT = /\bvmop.?agent\b/i;
 const AGENT_LINES = 3;
 const SHOWN_COLUMNS = 200;
 
-const PASSWORD = /(password["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}]+)/gi;
+/** A text in quotes that are themselves escaped, as where JSON stands in JSON; it ends at quotes that are so as often. */
+const ESCAPED = String.raw`(?<escape>\\+)"(?:(?!(?<!\\)\k<escape>").)*(?:(?<!\\)\k<escape>")?`;
+const VALUE = String.raw`${ESCAPED}|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}]+`;
+const PASSWORD = new RegExp(String.raw`(?<name>password\\*["']?\s*[:=]\s*)(?:${VALUE})`, 'gi');
 
 /** A line of a runner's log without display passwords, which it holds in clear text at its finest level. */
 export function redactPasswords(text: string): string {
-  return text.replace(PASSWORD, '$1…');
+  return text.replace(PASSWORD, '$<name>…');
 }
 
 function parseLines(log: string): LogLine[] {

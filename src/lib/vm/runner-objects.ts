@@ -1,3 +1,4 @@
+import type { ObjectMeta } from '../cluster/types.ts';
 import type { Vm } from './types.ts';
 
 /** By which labels and names VM-Operator's objects for a VM are known: display Secret, ConfigMap and pod. */
@@ -34,6 +35,15 @@ export function displaySecretSelector(vm: string): string {
 export function vmOfDisplaySecret(labels: Readonly<Record<string, string>>): string | undefined {
   const isDisplay = Object.entries(DISPLAY_SECRET_LABELS).every(([name, value]) => labels[name] === value);
   return isDisplay ? labels[VM_LABEL] : undefined;
+}
+
+/**
+ * Whether a pod or ConfigMap with the VM's name is that of an earlier VM, which goes only after its owner. One that
+ * nobody owns is taken for the VM's.
+ */
+export function isOfEarlierVm({ ownerReferences = [] }: ObjectMeta, { uid }: Pick<Vm, 'uid'>): boolean {
+  const owners = ownerReferences.filter(({ kind }) => kind === 'VirtualMachine');
+  return owners.length > 0 && owners.every((owner) => owner.uid !== uid);
 }
 
 /** The name that VM-Operator gives the display Secret that it makes; undefined: it makes none for the VM. */

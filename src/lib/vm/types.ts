@@ -88,6 +88,8 @@ export interface Vm {
   resourceVersion: string;
   generation: number;
   createdAt?: Date;
+  /** By the API server's clock; absent where it does not say. */
+  conditionsWrittenAt?: Date;
   deleting: boolean;
   annotations: Record<string, string>;
   labels: Record<string, string>;

@@ -21,12 +21,14 @@ const isWanted = (vm: ScriptedVm, user: string | undefined): Promise<unknown> =>
   vm.until(({ spec }) => spec.loggedInUser === user);
 
 copes(
-  'UserLoggedIn turns True before the log-in is complete',
+  'UserLoggedIn is Processing for a moment and turns True before the log-in is complete',
   'login and wait --for login end only when status.loggedInUser is the user',
   async () => {
     const vm = await desktop('early');
     const login = start('login early -u alice --json');
     await isWanted(vm, 'alice');
+    await vm.loginProcessing();
+    assert.match((await run('show early')).stdout, /^Logged in: +nobody yet, wanted: alice$/m);
     await vm.loginAnnounced();
     assert.equal((await run('wait early --for login=alice --timeout 0')).code, 6);
     assert.match((await run('show early')).stdout, /^Logged in: +nobody yet, wanted: alice$/m);
@@ -121,6 +123,23 @@ copes(
 );
 
 copes(
+  'An agent that goes away leaves VmopAgentConnected True until the VM stops',
+  'wait --for agent believes it; login waits in vain, is 6, and tells what the log says last of the agent',
+  async () => {
+    const vm = await desktop('left');
+    vm.log('FINE: vmop agent: the guest closed the port');
+    assert.equal((await run('wait left --for agent --timeout 0')).code, 0);
+    assert.equal(field((await run('show left --json')).json(), 'guestAgent'), 'connected');
+    const { code, stderr } = await run('login left -u alice --timeout 100ms');
+    assert.equal(code, 6);
+    assert.match(stderr, /says last of the agent: FINE: vmop agent: the guest closed the port$/m);
+    await vm.stops();
+    await vm.spec({ vm: { state: 'Stopped' } });
+    assert.equal((await run('wait left --for agent --timeout 0')).code, 6);
+  },
+);
+
+copes(
   'A guest without an agent stays at VmopAgentDisconnected',
   'login is 10 and says what is missing in the guest',
   async () => {
@@ -143,9 +162,14 @@ copes(
       'FINE: vmop agent triggers {"execute":"set_password","arguments":{"protocol":"spice","password":"c2VjcmV0IQ=="}}',
     );
     vm.log(`FINE: vmop agent: display-password=${SECRET}, password: '${SECRET}'`);
+    // As a text within the JSON of another line.
+    vm.log(
+      `FINEST: vmop agent after {"line":"{\\"execute\\":\\"set_password\\",\\"arguments\\":{\\"password\\":\\"${SECRET}\\",\\"protocol\\":\\"spice\\"}}"}`,
+    );
     const late = await run('login talkative -u alice --timeout 100ms');
     assert.equal(late.code, 6);
     assert.match(late.stderr, /"password":…/);
+    assert.match(late.stderr, /\\"password\\":…/);
     const login = start('login talkative -u bob --json');
     await isWanted(vm, 'bob');
     vm.log(`WARNING: Error response from vmop agent: 451 {"password": "${SECRET}"}`);
@@ -210,6 +234,33 @@ copes(
     // A pool that does not: the VM's own field counts.
     await vm.status({ assignment: { pool: 'plain', user: 'alice' } });
     assert.equal((await run('login leased -u bob --no-wait')).code, 0);
+  },
+);
+
+copes(
+  'An assignment with loginOnAssignment logs in at once with no change of the spec; taken away it leaves {} and logs out',
+  'wait follows both, show names who is wanted, and afterwards the VM’s own field counts again',
+  async () => {
+    const permissions = [{ user: 'admin', may: ['*'] }];
+    await suite.operator.pool('at-once', { loginOnAssignment: true, permissions });
+    const vm = await desktop('lent');
+    const { generation } = await vm.get();
+    const loggedIn = start('wait lent --for login=alice');
+    await vm.status({ assignment: { pool: 'at-once', user: 'alice', lastUsed: new Date().toISOString() } });
+    await vm.loginDone('alice');
+    assert.equal((await loggedIn.ended).code, 0);
+    assert.match((await run('show lent')).stdout, /^Logged in: +alice$/m);
+    const loggedOut = start('wait lent --for logout');
+    await vm.status({ assignment: null });
+    assert.deepEqual(asObject((await vm.raw())['status'])['assignment'], {});
+    assert.match((await run('show lent')).stdout, /^Logged in: +alice/m);
+    assert.equal((await run('wait lent --for logout --timeout 0')).code, 6);
+    await vm.logoutDone();
+    assert.equal((await loggedOut.ended).code, 0);
+    const shown = (await run('show lent --json')).json();
+    assert.deepEqual([field(shown, 'wantedUser'), field(shown, 'assignment')], [undefined, undefined]);
+    assert.equal((await vm.get()).generation, generation, 'no spec was changed');
+    assert.equal((await run('login lent -u bob --no-wait')).code, 0);
   },
 );
 

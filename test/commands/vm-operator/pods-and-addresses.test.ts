@@ -178,6 +178,8 @@ copes(
     await vm.hasRunForLong();
     const open = async (): Promise<number> => (await run('console gated --file -', { user: 'alice' })).code;
     assert.equal(await open(), 0, 'NotRequested');
+    await vm.loginProcessing();
+    assert.equal(await open(), 8, 'Processing');
     await vm.loginAnnounced();
     assert.equal(await open(), 8, 'True, and nobody is named');
     await vm.loginDone('bob');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseExpiry } from '../../../src/lib/console/secret/password.ts';
+import { startFakeSpice } from '../../e2e/fake-spice.ts';
 import type { ScriptedVm } from '../../helpers/scripted-vm.ts';
 import { field } from '../suite.ts';
 import { operatorSuite } from './suite.ts';
@@ -76,6 +77,27 @@ copes(
       }
       const { code, json } = await rotation.ended;
       assert.deepEqual([expiry, code, field(json(), 'changed')], [expiry, 0, !kept]);
+    }
+  },
+);
+
+copes(
+  'A password with the expiry +n becomes valid again at each start of the VM',
+  'secret show says so before and after a start, nothing takes it for one that lasts, and vmop writes no such expiry',
+  async () => {
+    const vm = await runningVm('again', { expiry: '+3600' });
+    const SHOWN = /, valid for 1h from each start of the VM\n/;
+    assert.match((await run('secret show again')).stdout, SHOWN);
+    await vm.stops();
+    await vm.starts();
+    assert.match((await run('secret show again')).stdout, SHOWN);
+    const rotation = start('secret rotate again --keep --json');
+    await vm.secretAfter('of-the-manager');
+    await vm.passwordTold();
+    assert.equal(field((await rotation.ended).json(), 'changed'), true);
+    for (const line of ['secret rotate again --no-wait', 'secret expire again --in 1h', 'secret set again']) {
+      assert.equal((await run(line, { input: 'chosen\n' })).code, 0);
+      assert.match((await vm.secretNow()).expiry ?? '', /^\d+$/, line);
     }
   },
 );
@@ -173,19 +195,10 @@ copes(
     assert.equal((await run('secret rotate twice --no-wait')).code, 0);
     const { password } = await vm.secretNow();
     const soon = new Date(Date.now() + 60_000).toISOString();
-    const managedFields = [
-      { manager: 'kubectl', operation: 'Update', time: '2026-01-01T00:00:00Z' },
-      { time: soon },
-    ];
-    // A real API server says when the Secret was written.
+    // Written just now, however long vmop took to begin.
     const { url, until } = await suite.proxy(t, {
       rewrite: (path, text) =>
-        path.includes('/secrets?')
-          ? text.replaceAll(
-              '"metadata":{"name"',
-              `"metadata":{"managedFields":${JSON.stringify(managedFields)},"name"`,
-            )
-          : text,
+        path.includes('/secrets?') ? text.replaceAll(/"time":"[^"]*"/g, `"time":"${soon}"`) : text,
     });
     const second = start(`secret rotate twice --json --server ${url}`);
     await until((request) => request.includes('watch=true'));
@@ -231,14 +244,32 @@ copes(
 
 copes(
   'A Secret that is deleted while its VM runs comes back, locked, with the next change of the VM',
-  'until then rotate is 3 and says so; console goes without',
-  async () => {
-    const vm = await runningVm('dropped');
+  'until then rotate is 3 and says so, and console goes without; then it is rotated as any other',
+  async (t) => {
+    const server = await startFakeSpice('accepts');
+    t.after(() => server.close());
+    const display = { spice: { server: '127.0.0.1', port: server.port } };
+    const vm = await suite.operator.vm('dropped', { vm: { state: 'Running', display } });
+    await vm.secret();
+    await vm.hasRunForLong();
     await vm.deleteSecret();
+    const without = await run('console dropped --file -');
+    assert.equal(without.code, 0, without.stderr);
+    assert.match(without.stderr, /dropped has no display Secret, but its display asks for a password/);
+    assert.doesNotMatch(without.stdout, /^password=/m);
     const { code, stderr } = await run('secret rotate dropped');
     assert.equal(code, 3);
     assert.match(stderr, /VM-Operator makes one when the VM starts or is changed/);
-    await vm.secret();
-    assert.equal((await run('secret rotate dropped --no-wait')).code, 0);
+    // A change of the spec: the manager makes another one, and the runner applies it.
+    await vm.spec({ vm: { currentCpus: 3 } });
+    await vm.secret({ password: 'made-anew' });
+    const { displayPasswordSerial: serial } = (await vm.get()).status;
+    await vm.passwordTold();
+    assert.equal((await vm.get()).status.displayPasswordSerial, (serial ?? 0) + 1);
+    assert.match((await run('secret show dropped')).stdout, /, expired\n/);
+    const rotation = start('secret rotate dropped --json');
+    await vm.secretAfter('made-anew');
+    await vm.passwordTold();
+    assert.equal(field((await rotation.ended).json(), 'confirmed'), true);
   },
 );

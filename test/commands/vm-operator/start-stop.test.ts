@@ -205,7 +205,7 @@ copes(
 copes(
   'The reset counter stands in the runner’s ConfigMap, and any change of the spec rewrites it',
   'reset reads it, adds one, and touches the pod so that the kubelet hands it on; without a runner it is 8',
-  async () => {
+  async (t) => {
     const vm = await runningVm('pressed');
     assert.equal((await run('reset pressed')).code, 8);
     await vm.pod('10.0.0.1');
@@ -215,17 +215,83 @@ copes(
     assert.match(stdout, /was asked to reset; VM-Operator does not report when it has/);
     assert.equal(await vm.configText(), '"/Runner":\n  "vm":\n    "maximumCpus": 4\n  "resetCounter": 4\n');
     assert.match((await vm.podAnnotations())['vmrunner.jdrupes.org/cmVersion'] ?? '', /^vmop-/);
+    // A change of the spec: the manager writes what it knows, and the next reset counts on from there.
+    await vm.spec({ vm: { currentCpus: 3 } });
+    await vm.configRewritten('"/Runner":\n  "vm":\n    "maximumCpus": 4\n  "resetCounter": 0\n');
+    assert.equal((await run('reset pressed')).code, 0);
+    assert.match(String(await vm.configText()), /"resetCounter": 1\n/);
+    // And once more, between vmop's read and its write.
+    let late = false;
+    const { url } = await suite.proxy(t, {
+      async meet(method, path) {
+        if (method !== 'PATCH' || !path.includes('/configmaps/') || late) return undefined;
+        late = true;
+        await vm.spec({ vm: { currentCpus: 2 } });
+        await vm.configRewritten('"/Runner":\n  "vm":\n    "maximumCpus": 5\n  "resetCounter": 0\n');
+        return undefined;
+      },
+    });
+    assert.equal((await run(`reset pressed --server ${url}`)).code, 0);
+    assert.ok(late);
+    assert.equal(await vm.configText(), '"/Runner":\n  "vm":\n    "maximumCpus": 5\n  "resetCounter": 1\n');
   },
 );
 
 copes('A deleted VM goes at once, its pod later', 'who waits for its start or its end gets 3', async (t) => {
-  const vm = await runningVm('deleted');
-  const { url, until } = await suite.proxy(t, {});
-  const stopping = start(`stop deleted --server ${url}`);
-  await until((request) => request.includes('watch=true'));
-  await vm.terminating();
-  await vm.delete();
-  const { code, stderr } = await stopping.ended;
-  assert.equal(code, 3);
-  assert.match(stderr, /VM deleted was deleted meanwhile/);
+  const cases = [
+    ['start', await suite.operator.vm('deleted-early')],
+    ['stop', await runningVm('deleted')],
+  ] as const;
+  for (const [verb, vm] of cases) {
+    await vm.pod('10.0.0.1');
+    const { url, until } = await suite.proxy(t, {});
+    const waiting = start(`${verb} ${vm.name} --server ${url}`);
+    await until((request) => request.includes('watch=true'));
+    await vm.terminating();
+    await vm.delete();
+    const { code, stderr } = await waiting.ended;
+    assert.equal(code, 3);
+    assert.match(stderr, new RegExp(`VM ${vm.name} was deleted meanwhile`));
+    assert.ok(await vm.hasPod(), 'nobody waited for the pod');
+    await vm.ownedGone();
+  }
 });
+
+copes(
+  'A VM that is made beside the pod of an earlier one waits for that to go, and only then runs',
+  'the earlier pod is not taken for its own: not for its display, to be ended or reset, nor for a sign of life',
+  async () => {
+    const old = await runningVm('heir');
+    await old.pod('10.0.0.1');
+    await old.configMap('"/Runner":\n  "resetCounter": 3\n');
+    await old.event('StatusUpdate', 'VmStarted');
+    await old.delete();
+    const vm = await suite.operator.vm('heir', { vm: { state: 'Running' } });
+    assert.equal(field((await run('show heir --json')).json(), 'state'), 'starting');
+    assert.doesNotMatch((await run('show heir')).stdout, /VmStarted/);
+    const killing = await run('stop heir --force --yes --no-wait');
+    assert.equal(killing.code, 0, killing.stderr);
+    assert.ok(await old.hasPod());
+    // Objects are anybody’s: such a status may be there all the same.
+    await vm.spec({ vm: { state: 'Running' } });
+    await vm.hasRunForLong();
+    assert.equal((await run('reset heir')).code, 8);
+    assert.match(String(await old.configText()), /"resetCounter": 3/);
+    await vm.secret({ expiry: 'never' });
+    const console = await run('console heir --file -');
+    assert.equal(console.code, 8);
+    assert.match(
+      console.stderr,
+      /^error: pod heir is still that of an earlier VM of this name\n {2}.*try again/m,
+    );
+    await vm.terminating();
+    await vm.spec({ vm: { state: 'Stopped' } });
+    assert.equal(field((await run('show heir --json')).json(), 'state'), 'stopped');
+    const starting = start('start heir');
+    await wanted(vm, 'Running');
+    await old.ownedGone();
+    await vm.pod('10.0.0.2');
+    await vm.starts();
+    assert.equal((await starting.ended).code, 0);
+  },
+);

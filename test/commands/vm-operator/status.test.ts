@@ -225,7 +225,9 @@ copes('Objects have fields that vmop does not know', 'they survive whatever vmop
     image: { path: 'p' },
     newer: { deep: [1, { two: 2 }] },
   };
-  const vm = await suite.operator.vm('rich', { spec, vm: { cpuTopology: { sockets: 2 }, tpm: true } });
+  const cpus = { cpuTopology: { sockets: 2 }, maximumCpus: undefined };
+  const vm = await suite.operator.vm('rich', { spec, vm: { ...cpus, tpm: true } });
+  assert.equal(await shown('rich', 'maximumCpus'), 2);
   await vm.secret();
   const before = asObject((await vm.raw())['spec']);
   const starting = start('start rich --timeout 20s');
@@ -239,6 +241,25 @@ copes('Objects have fields that vmop does not know', 'they survive whatever vmop
   assert.deepEqual(rest, restBefore);
   assert.deepEqual(machine, { ...asObject(machineBefore), state: 'Running' });
 });
+
+copes(
+  'A CRD with other rules lets through what this one refuses',
+  'list and show tell what can be told of such a VM, and start starts it',
+  async (t) => {
+    const vm = await suite.operator.vm('odd');
+    const rewrite = withoutDefaults((object) => {
+      const spec = asObject(object['spec']);
+      delete asObject(spec['vm'])['maximumCpus'];
+      spec['permissions'] = [{}, { user: 'alice', role: 'staff', may: ['start', 'fly'] }];
+      spec['image'] = 'a text';
+    });
+    const { url } = await suite.proxy(t, { rewrite });
+    assert.match((await run(`list --server ${url}`)).stdout, /^odd +stopped/m);
+    assert.match((await run(`show odd --server ${url}`)).stdout, /^CPUs: +2 of \?$/m);
+    assert.equal((await run(`start odd --no-wait --server ${url}`)).code, 0);
+    assert.equal((await vm.get()).spec.state, 'Running');
+  },
+);
 
 copes(
   'Older versions know no pools, permissions, agent, serial or osinfo',
@@ -269,13 +290,33 @@ copes(
 );
 
 copes(
-  'An event of a console connection has its text in the reason, and no note',
-  'show tells it as it is',
+  'Events are status updates with a condition’s reason, and connections of a console with their text in the reason; none has a note',
+  'show tells each as it is, in order',
   async () => {
     const vm = await suite.operator.vm('eventful');
-    await vm.event('StatusUpdate', 'VmStarted');
-    await vm.event('ConsoleConnectionUpdate', 'Connection from 127.0.0.1');
+    const events = [
+      ['StatusUpdate', 'RunnerStarted'],
+      ['StatusUpdate', 'VmStarted'],
+      ['StatusUpdate', 'VmBooted'],
+      ['ConsoleConnectionUpdate', 'Connection from 127.0.0.1'],
+      ['StatusUpdate', 'VmTerminating'],
+      ['StatusUpdate', 'VmStopped'],
+    ] as const;
+    for (const [action, reason] of events) await vm.event(action, reason);
     const { stdout } = await run('show eventful');
-    assert.match(stdout, /^Events: +\S+Z {2}VmStarted\n +\S+Z {2}Connection from 127\.0\.0\.1$/m);
+    const told = /^Events: +((?:.*\n)(?: +\S+Z {2}.*\n)*)/m.exec(stdout)?.[1] ?? '';
+    assert.deepEqual(
+      told
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.trim().replace(/^\S+Z {2}/, '')),
+      events.map(([, reason]) => reason),
+    );
+    const json = await shown('eventful', 'events');
+    assert.ok(Array.isArray(json));
+    assert.deepEqual(
+      json.map((event) => [field(event, 'action'), field(event, 'reason'), field(event, 'note')]),
+      events.map(([action, reason]) => [action, reason, '']),
+    );
   },
 );

@@ -17,13 +17,16 @@ const DOCUMENT = {
 /** `until` resolves when such a request (`METHOD /path?query`) has come. */
 type WaitingProxy = ApiProxy & { until: (wanted: (request: string) => boolean) => Promise<void> };
 
+/** `user`: whose requests it passes on; the administrator’s, unless said otherwise. */
+type ProxyOptions = Omit<ApiProxyOptions, 'kubeconfig'> & { user?: string };
+
 export interface OperatorSuite {
   /** There from the first test on. */
   readonly operator: ScriptedOperator;
   run: (line: string | string[], options?: RunOptions) => Promise<VmopRun>;
   start: (line: string | string[], options?: RunOptions) => VmopProcess;
   /** An API server with something special about it: for `--server`. Ends with the test. */
-  proxy: (t: TestContext, options: Omit<ApiProxyOptions, 'kubeconfig'>) => Promise<WaitingProxy>;
+  proxy: (t: TestContext, options: ProxyOptions) => Promise<WaitingProxy>;
   /** A test, and a row of docs/vm-operator.md: what VM-Operator does, and what vmop does about it. */
   copes: (withThis: string, so: string, body: (t: TestContext) => Promise<void>) => void;
 }
@@ -55,8 +58,8 @@ export function operatorSuite(group: string, options?: ScriptedOperatorOptions):
     },
     start,
     run: (line, rest) => start(line, rest).ended,
-    async proxy(t, rest) {
-      const proxy = await startApiProxy({ kubeconfig: running().kubeconfigFor('admin'), ...rest });
+    async proxy(t, { user = 'admin', ...rest }) {
+      const proxy = await startApiProxy({ kubeconfig: running().kubeconfigFor(user), ...rest });
       t.after(() => proxy.close());
       return {
         ...proxy,

@@ -268,7 +268,7 @@ const FORBIDDEN: [name: string, way: Way, state?: State][] = [
     'replace the VM',
     {
       run: async ({ cluster, vm }) => {
-        const body: JsonObject = { metadata: { name: vm }, spec: { vm: {} } };
+        const body: JsonObject = { metadata: { name: vm }, spec: { vm: { maximumCpus: 1 } } };
         return cluster.replace(RAW_VMS, refTo(vm), { ...body, ...headOf(RAW_VMS) }, DRY);
       },
     },

@@ -232,9 +232,25 @@ describe('killMachine', () => {
   test('deletes the pod with no time to power down', async (t) => {
     const { direct, cluster, proxy, vm } = await world(t);
     await killMachine(cluster, await vm());
-    assert.match(proxy.requests[0]?.path ?? '', /gracePeriodSeconds=0/);
+    assert.deepEqual(
+      proxy.requests.map(({ method }) => method),
+      ['GET', 'DELETE'],
+    );
     await rejectionOf(direct.get(PODS, ref));
     await killMachine(cluster, await vm());
+  });
+
+  test('the pod of an earlier VM of this name is left alone, to be reset as well', async (t) => {
+    const { direct, cluster, vm, configText } = await world(t);
+    const owner = { apiVersion: 'vmoperator.jdrupes.org/v1', kind: 'VirtualMachine', name: 'desktop-1' };
+    const body = { metadata: { ownerReferences: [{ ...owner, uid: 'of-the-earlier-one' }] } };
+    const text = await configText();
+    for (const resource of [PODS, CONFIG_MAPS]) await direct.patch(resource, ref, { type: 'merge', body });
+    await killMachine(cluster, await vm());
+    await direct.get(PODS, ref);
+    const error = await rejectionOf(resetMachine(cluster, await vm()));
+    assert.ok(error instanceof VmopError && error.code === 'state');
+    assert.equal(await configText(), text);
   });
 
   test('a dry run kills nobody', async (t) => {

@@ -35,6 +35,13 @@ describe('a line of the log without passwords', () => {
     ['{"password":"cut of', '{"password":…'],
     ["display-password: 'x y'", 'display-password: …'],
     ['display-password=xy, expiry=now', 'display-password=…, expiry=now'],
+    [
+      String.raw`{"line":"{\"password\":\"c2VjcmV0==\",\"protocol\":\"spice\"}"}`,
+      String.raw`{"line":"{\"password\":…,\"protocol\":\"spice\"}"}`,
+    ],
+    [String.raw`"{\"password\":\"a\\\"b, c\"}"`, String.raw`"{\"password\":…}"`],
+    [String.raw`"\\\"password\\\": \\\"two deep\\\""`, String.raw`"\\\"password\\\": …"`],
+    [String.raw`"{\"password\":\"cut of`, String.raw`"{\"password\":…`],
     ['displayPasswordSerial: 3', 'displayPasswordSerial: 3'],
     ['set_password', 'set_password'],
   ];

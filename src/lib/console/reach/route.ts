@@ -1,6 +1,7 @@
 import { isStatus } from '../../cluster/api-error.ts';
 import type { Cluster } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
+import { isOfEarlierVm } from '../../vm/runner-objects.ts';
 import type { Vm } from '../../vm/types.ts';
 import { briefMessage } from '../../vm/refusal.ts';
 import { refOf, vmArgument } from '../../vm/write.ts';
@@ -149,12 +150,19 @@ function tunnelTo(cluster: Cluster, vm: Vm, pod: RunnerPod | undefined, { overri
   return { endpoint, forward: (signal) => cluster.forward(refOf(vm), target, { signal }) };
 }
 
+/** Error: `state` when an earlier VM of this name still has its pod there, behind which is that one's display. */
 async function runnerPod(cluster: Cluster, vm: Vm): Promise<RunnerPod | undefined> {
+  let pod: RunnerPod;
   try {
-    return await cluster.get(RUNNER_PODS, refOf(vm));
+    pod = await cluster.get(RUNNER_PODS, refOf(vm));
   } catch (error) {
     // Where pods may not be read, the way through them may still be open.
     if (isStatus(error, 404) || isStatus(error, 403)) return undefined;
     throw error;
   }
+  if (!isOfEarlierVm(pod.metadata, vm)) return pod;
+  throw new VmopError('state', `pod ${vm.name} is still that of an earlier VM of this name`, {
+    hint: 'VM-Operator runs this one when that has gone: try again in a moment',
+    vm: vm.name,
+  });
 }

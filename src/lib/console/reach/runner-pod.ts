@@ -1,5 +1,5 @@
 import { asArray, asObject, asString } from '../../cluster/parse.ts';
-import type { KubeObject, Resource } from '../../cluster/types.ts';
+import type { KubeObject, ObjectMeta, Resource } from '../../cluster/types.ts';
 
 /** The pod in which a VM runs; it has the VM's name. */
 export interface RunnerPod {
@@ -7,6 +7,8 @@ export interface RunnerPod {
   namespace: string;
   /** Its addresses, the primary one first. With the host's network they are the node's. */
   addresses: string[];
+  /** Whose it is tells `isOfEarlierVm`. */
+  metadata: ObjectMeta;
 }
 
 export const RUNNER_PODS: Resource<RunnerPod> = {
@@ -28,5 +30,10 @@ function parseRunnerPod({ metadata, ...object }: KubeObject): RunnerPod {
   const addresses = new Set(
     all.map((address) => asString(address) ?? '').filter((address) => address !== ''),
   );
-  return { name: metadata.name, namespace: metadata.namespace ?? '', addresses: [...addresses] };
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? '',
+    addresses: [...addresses],
+    metadata,
+  };
 }

@@ -5,6 +5,7 @@ import { VMS } from '../../vm/parse.ts';
 import { condition, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import type { DisplaySecret } from './display-secret.ts';
+import { latestTurn } from './host-clock.ts';
 
 /**
  * Whether the runner said that it handed a password to QEMU; it does not say whether QEMU took it. Without it the
@@ -25,17 +26,27 @@ const START_BUMP_MS = 3000;
  * How long to wait for the bump that a start brings by itself, given the VM as first seen: 0 when it must be over.
  * A runner that starts applies the Secret's password and raises the serial after it has reported Running=True; a
  * write in between would take that for its own confirmation, and a viewer would find the display still locked.
- * The condition's time is the node's clock, so no more than the whole span is ever waited; a node whose clock is
- * seconds behind makes the start look older than it is, and its bump can then still be mistaken.
+ * No more than the whole span is ever waited, whatever the clocks say.
  */
 export function startBumpWaitMs(vm: Vm, now: Date): number {
   const { displayPasswordSerial: serial } = vm.status;
   if (phaseOf(vm) !== 'running' || serial === UNPROTECTED) return 0;
-  const since = condition(vm, 'Running')?.lastTransitionTime;
-  // A serial that was never raised is older than this start, whatever the clocks say.
+  // A serial that was never raised is older than this start.
   if (serial === undefined || serial === 0) return START_BUMP_MS;
-  if (since === undefined) return 0;
-  return Math.min(Math.max(START_BUMP_MS - (now.getTime() - since.getTime()), 0), START_BUMP_MS);
+  const sinceMs = sinceStartMs(vm, now);
+  return sinceMs === undefined ? 0 : Math.min(Math.max(START_BUMP_MS - sinceMs, 0), START_BUMP_MS);
+}
+
+/**
+ * How long the VM has run at least. The condition's time is the host's clock, which may differ from the API server's:
+ * where that says when it stored the conditions, times are compared only with those of the same clock.
+ */
+function sinceStartMs(vm: Vm, now: Date): number | undefined {
+  const since = condition(vm, 'Running')?.lastTransitionTime?.getTime();
+  if (since === undefined) return undefined;
+  const { conditionsWrittenAt } = vm;
+  if (conditionsWrittenAt === undefined) return now.getTime() - since;
+  return now.getTime() - conditionsWrittenAt.getTime() + (latestTurn(vm) ?? since) - since;
 }
 
 /** How long the bump of a write to the Secret may be outstanding: 0.3–0.4 s were measured; times are whole seconds. */
@@ -48,21 +59,6 @@ const WRITE_BUMP_MS = 2000;
 export function writeBumpWaitMs(vm: Vm, { writtenAt }: DisplaySecret, now: Date): number {
   if (phaseOf(vm) !== 'running' || writtenAt === undefined) return 0;
   return Math.min(Math.max(WRITE_BUMP_MS - (now.getTime() - writtenAt.getTime()), 0), WRITE_BUMP_MS);
-}
-
-/** Clocks that are set by the network differ by less; the API server's is known to the second. */
-const CLOCKS_AGREE_MS = 5000;
-
-/**
- * A sentence when the host on which the VM runs is known to have a clock that is ahead of `now`, the API server's: a
- * time that it wrote lies in the future. One that is behind leaves no trace.
- */
-export function hostClockWarning(vm: Vm, now: Date): string | undefined {
-  const written = vm.status.conditions.map(({ lastTransitionTime }) => lastTransitionTime?.getTime() ?? 0);
-  const aheadMs = Math.max(0, ...written) - now.getTime();
-  if (aheadMs < CLOCKS_AGREE_MS) return undefined;
-  const by = `${Math.round(aheadMs / 1000)} s`;
-  return `the clock of ${vm.name}'s host is ${by} ahead of the API server's: its password ends that much earlier there`;
 }
 
 /** The VM after the bump of its own start, or of an earlier write to the Secret: as it is, when that was long ago. */

@@ -27,7 +27,7 @@ export function parseExpiry(text: string | undefined): Expiry {
   return text.startsWith('+') ? { kind: 'after', seconds } : { kind: 'at', date: new Date(seconds * 1000) };
 }
 
-/** Milliseconds from `now`, by the API server's clock, to the end of a password that was applied just now. */
+/** Milliseconds from `now`, by the clock that ends it, to the end of a password that was applied just now. */
 export function msUntilExpiry(expiry: Expiry, now: Date): number {
   switch (expiry.kind) {
     case 'never':
@@ -45,7 +45,7 @@ export type PasswordDecision =
   { action: 'keep'; password: string } | { action: 'write'; password: string; expiry: string };
 
 export interface PasswordPolicy {
-  /** The API server's clock. */
+  /** By the clock that ends it: the host's, as far as it is known. */
   now: Date;
   /** How long the password must still be valid to be kept, and how long a new one is. */
   validitySeconds: number;
@@ -63,7 +63,12 @@ export function decidePassword(
   const expiry = parseExpiry(secret.expiry);
   const lasts = expiry.kind === 'never' || (expiry.kind === 'at' && expiry.date.getTime() > ends);
   if (!force && password !== undefined && lasts) return { action: 'keep', password };
-  return { action: 'write', password: generatePassword(), expiry: String(Math.floor(ends / 1000)) };
+  return { action: 'write', password: generatePassword(), expiry: epochAfter(now, validitySeconds) };
+}
+
+/** An expiry so many seconds from now. */
+export function epochAfter(now: Date, seconds: number): string {
+  return String(Math.floor(now.getTime() / 1000) + seconds);
 }
 
 /** 24 characters of base64: 16 bytes from the system's generator. */

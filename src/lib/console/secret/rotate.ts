@@ -2,14 +2,9 @@ import { modify } from '../../cluster/modify.ts';
 import type { Cluster, ObjectRef } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { VMS } from '../../vm/parse.ts';
-import {
-  afterEarlierBump,
-  awaitConfirmation,
-  hostClockWarning,
-  UNPROTECTED,
-  type Confirmation,
-} from './confirmation.ts';
+import { afterEarlierBump, awaitConfirmation, UNPROTECTED, type Confirmation } from './confirmation.ts';
 import { DISPLAY_SECRETS, findDisplaySecret, type DisplaySecret } from './display-secret.ts';
+import { hostClock, onHost } from './host-clock.ts';
 import { decidePassword, parseExpiry, passwordPatch, type Expiry, type PasswordChange } from './password.ts';
 
 /** Why there is no password to connect with: the display asks for none, or no Secret holds one. */
@@ -30,6 +25,8 @@ export interface StoredExpiry {
 
 export interface StoredPassword extends StoredExpiry {
   password: string;
+  /** How much the clock that ends it is ahead of the API server's, as far as that is evident. */
+  hostLeadMs: number;
   /** A password that was kept needs none. */
   confirmation: Confirmation;
 }
@@ -69,14 +66,17 @@ export async function rotateDisplayPassword(
   });
 }
 
-/** Stores a password that somebody chose. Errors: as `rotateDisplayPassword`, and `usage` as `passwordPatch`. */
+/**
+ * Stores a password that somebody chose; `change` is given the time by the clock that ends it. Errors: as
+ * `rotateDisplayPassword`, and `usage` as `passwordPatch`.
+ */
 export async function setDisplayPassword(
   cluster: Cluster,
   vm: ObjectRef,
-  change: PasswordChange & { password: string },
+  change: (now: Date) => PasswordChange & { password: string },
   options: PasswordWriteOptions,
 ): Promise<StoredPassword | NoPassword> {
-  return changePassword(cluster, vm, options, () => change);
+  return changePassword(cluster, vm, options, (_secret, now) => change(now));
 }
 
 export interface ExpiryWriteOptions extends SecretWriteOptions {
@@ -125,13 +125,14 @@ async function changePassword(
   if (secret === undefined) return { kind: 'none', reason: 'noSecret' };
   const vm = await afterEarlierBump(cluster, seen, secret, { now: seenAt, signal });
   const now = await cluster.now();
+  const clock = hostClock(vm, now);
   let same = false;
   const { object, written } = await modify(
     cluster,
     DISPLAY_SECRETS,
     secret,
     (current) => {
-      const change = decide(current, now);
+      const change = decide(current, onHost(now, clock));
       if (change === undefined) return undefined;
       same = change.password === current.password;
       onStep?.('write', change.password);
@@ -143,9 +144,8 @@ async function changePassword(
   if (password === undefined) {
     throw new VmopError('failed', `Secret ${object.name} holds no password, although one was written`);
   }
-  const result = { ...stored(object, written, warnings), password };
-  const clocks = hostClockWarning(vm, now);
-  if (clocks !== undefined && result.expiry.kind === 'at') result.warnings.push(clocks);
+  const result = { ...stored(object, written, warnings), password, hostLeadMs: clock.leadMs };
+  if (clock.warning !== undefined && result.expiry.kind === 'at') result.warnings.push(clock.warning);
   if (!written) return { ...result, confirmation: { confirmed: true } };
   if (dryRun === true) return { ...result, confirmation: { confirmed: false, reason: 'nothing was stored' } };
   if (same) {

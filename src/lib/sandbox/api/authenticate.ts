@@ -35,19 +35,51 @@ function authenticated({ username, groups }: Identity): Identity {
 function impersonated(headers: Headers, rules: readonly PolicyRule[], identity: Identity): Identity {
   const username = headers['impersonate-user']?.[0];
   const groups = headers['impersonate-group'] ?? [];
+  const uid = headers['impersonate-uid']?.[0];
+  const extra = extraOf(headers);
   if (username === undefined) {
-    if (groups.length > 0) throw badRequest('groups are impersonated without a user');
+    const alone = groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0;
+    if (alone) throw badRequest('groups, a uid or extra are impersonated without a user');
     return identity;
   }
   const wanted = [
-    { resource: 'users', name: username },
-    ...groups.map((name) => ({ resource: 'groups', name })),
+    { group: '', resource: 'users', name: username },
+    ...groups.map((name) => ({ group: '', resource: 'groups', name })),
+    ...(uid === undefined ? [] : [{ group: AUTHENTICATION, resource: 'uids', name: uid }]),
+    ...Object.entries(extra).flatMap(([subresource, values]) =>
+      values.map((name) => ({ group: AUTHENTICATION, resource: 'userextras', subresource, name })),
+    ),
   ];
   for (const subject of wanted) {
-    const attributes = { ...subject, group: '', verb: 'impersonate' };
+    const attributes = { ...subject, verb: 'impersonate' };
     if (!isAllowed(rules, identity, attributes)) throw forbidden(identity, attributes);
   }
-  return authenticated({ username, groups: groups.length > 0 ? groups : serviceAccountGroups(username) });
+  return {
+    ...authenticated({ username, groups: groups.length > 0 ? groups : serviceAccountGroups(username) }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(Object.keys(extra).length === 0 ? {} : { extra }),
+  };
+}
+
+const AUTHENTICATION = 'authentication.k8s.io';
+const EXTRA_HEADER = 'impersonate-extra-';
+
+/** By key, which the header's name holds percent-encoded. */
+function extraOf(headers: Headers): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, values]) =>
+      name.startsWith(EXTRA_HEADER) && values ? [[decoded(name.slice(EXTRA_HEADER.length)), values]] : [],
+    ),
+  );
+}
+
+/** What is no encoding stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The groups of a service account, which go with its name. */

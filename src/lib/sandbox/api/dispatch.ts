@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asObject } from '../../cluster/parse.ts';
-import type { Identity } from '../../cluster/types.ts';
+import { asObject, isObject } from '../../cluster/parse.ts';
+import type { Identity, JsonObject } from '../../cluster/types.ts';
 import { forbidden, forbiddenPath, isAllowed, isPathAllowed } from './authorize.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
 import type { Answer, ApiContext, KindRequest } from './context.ts';
@@ -91,6 +91,14 @@ function answerPath({ target, message }: ApiRequest): Answer {
   return { status: 200, text: JSON.stringify(document) };
 }
 
+/** A question as it is sent back. */
+function withoutEmptyTexts(value: JsonObject): JsonObject {
+  const kept = Object.entries(value).filter(([, field]) => field !== '');
+  return Object.fromEntries(
+    kept.map(([name, field]) => [name, isObject(field) ? withoutEmptyTexts(field) : field]),
+  );
+}
+
 async function answerReview(
   { rules }: ApiContext,
   { identity, target, message, maxBodyBytes }: ApiRequest,
@@ -103,7 +111,7 @@ async function answerReview(
     kind,
     apiVersion: apiVersionOf({ group, version: 'v1' }),
     metadata: {},
-    spec,
+    spec: withoutEmptyTexts(spec),
     status: answer(spec, identity, rules),
   };
   return { status: 201, text: JSON.stringify(review) };
@@ -149,7 +157,7 @@ async function answerKind(context: ApiContext, request: ApiRequest, of: KindRequ
       return patchObject(context, of, type ?? '', String(await readBody(message, maxBodyBytes)));
     case 'DELETE': {
       const body = await readBody(message, maxBodyBytes);
-      const options = body.length === 0 ? {} : await parseBody(type, body);
+      const options = body.length === 0 ? undefined : await parseBody(type, body);
       return resource.name === undefined
         ? deleteCollection(context, of, options)
         : deleteObject(context, of, options);

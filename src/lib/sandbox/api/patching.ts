@@ -8,6 +8,7 @@ import { metaText } from './metadata.ts';
 import { shown } from './objects.ts';
 import { lookUp } from './read.ts';
 import { isTrue } from './request.ts';
+import { UnreadableValue } from './secrets.ts';
 import { ApiFailure, badRequest, invalid, unsupportedMediaType } from './status.ts';
 import { strategicMerge } from './strategic.ts';
 import { createObject, updateObject } from './write.ts';
@@ -37,10 +38,17 @@ export async function patchObject(
   if (!accepted.includes(type)) throw unsupportedMediaType(accepted);
   if (type === APPLY_PATCH) return applyPatch(context, request, await parseYamlBody(text));
   const patch = parseJsonBody(text, 'error decoding patch');
-  if (type === JSON_PATCH) return updateObject(context, request, (object) => applyJsonPatch(object, patch));
-  if (!isObject(patch)) throw badRequest('error decoding patch: a merge patch is a JSON object');
-  const merge = type === STRATEGIC_PATCH ? strategicMerge : mergePatch;
-  return updateObject(context, request, (object) => merge(object, patch));
+  try {
+    if (type === JSON_PATCH) return updateObject(context, request, (object) => applyJsonPatch(object, patch));
+    if (!isObject(patch)) throw badRequest('error decoding patch: a merge patch is a JSON object');
+    const merge = type === STRATEGIC_PATCH ? strategicMerge : mergePatch;
+    return updateObject(context, request, (object) => merge(object, patch));
+  } catch (error) {
+    if (!(error instanceof UnreadableValue)) throw error;
+    // What a patch makes of an object is judged as a value, not as a body.
+    const message = `Invalid value: ${error.message}`;
+    throw invalid('', '', '', [{ field: 'patch', reason: 'FieldValueInvalid', message }]);
+  }
 }
 
 function applyPatch(context: ApiContext, request: KindRequest, configuration: unknown): Answer {

@@ -1,4 +1,4 @@
-import { asArray, asObject, asString } from '../../cluster/parse.ts';
+import { asArray, asObject, asString, compact } from '../../cluster/parse.ts';
 import type { AccessAttributes, Identity, JsonObject } from '../../cluster/types.ts';
 import { isAllowed, isPathAllowed, rulesReview, type PolicyRule } from './authorize.ts';
 import { badRequest, invalid } from './status.ts';
@@ -20,7 +20,9 @@ export const REVIEWS: readonly Review[] = [
     group: AUTHENTICATION,
     kind: 'SelfSubjectReview',
     plural: 'selfsubjectreviews',
-    answer: (_spec, identity) => ({ userInfo: { username: identity.username, groups: identity.groups } }),
+    answer: (_spec, { username, groups, uid, extra }) => ({
+      userInfo: compact({ username, groups, uid, extra }),
+    }),
   },
   {
     group: AUTHORIZATION,

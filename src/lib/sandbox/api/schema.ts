@@ -11,6 +11,8 @@ export interface Schema {
   exactlyOne?: string[];
   items?: Schema;
   enum?: string[];
+  /** A regular expression that the text has to match. */
+  pattern?: string;
   minimum?: number;
   /** Filled in where the field is absent or null. */
   default?: unknown;
@@ -34,12 +36,20 @@ export function withDefaults(schema: Schema, value: unknown): unknown {
 
 /** Everything in the value that the schema does not allow; `path` is the value's own. */
 export function validate(schema: Schema, value: unknown, path: string): FieldError[] {
-  if (!hasType(schema.type, value)) return [typeError(schema, value, path)];
+  if (!hasType(schema.type, value)) {
+    const { exactlyOne = [] } = schema;
+    // What asks for properties says nothing of a value that has none: each alternative fits.
+    return [typeError(schema, value, path), ...oneOfErrors(exactlyOne, exactlyOne.length, path)];
+  }
   const errors: FieldError[] = [];
   if (schema.enum && typeof value === 'string' && !schema.enum.includes(value)) {
     const supported = schema.enum.map((item) => JSON.stringify(item)).join(', ');
     const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported}`;
     errors.push({ field: path, reason: 'FieldValueNotSupported', message });
+  }
+  if (schema.pattern !== undefined && typeof value === 'string' && !new RegExp(schema.pattern).test(value)) {
+    const message = `Invalid value: ${JSON.stringify(value)}: ${path} in body should match '${schema.pattern}'`;
+    errors.push({ field: path, reason: 'FieldValueInvalid', message });
   }
   if (schema.minimum !== undefined && typeof value === 'number' && value < schema.minimum) {
     const message = `Invalid value: ${value}: ${path} in body should be greater than or equal to ${schema.minimum}`;
@@ -62,11 +72,9 @@ function validateObject(schema: Schema, value: JsonObject, path: string): FieldE
       errors.push({ field: pathOf(name), reason: 'FieldValueRequired', message: 'Required value' });
     }
   }
-  const { exactlyOne } = schema;
-  if (exactlyOne) {
-    const found = exactlyOne.filter((name) => Object.hasOwn(value, name));
-    if (found.length !== 1) errors.push(oneOfError(path, found.length));
-  }
+  const { exactlyOne = [] } = schema;
+  const found = exactlyOne.filter((name) => Object.hasOwn(value, name));
+  errors.push(...oneOfErrors(exactlyOne, found.length, path));
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     if (Object.hasOwn(value, name)) errors.push(...validate(property, value[name], pathOf(name)));
   }
@@ -105,9 +113,14 @@ function typeError(schema: Schema, value: unknown, path: string): FieldError {
   };
 }
 
-function oneOfError(path: string, found: number): FieldError {
-  const message =
-    `Invalid value: "": "${path}" must validate one and only one schema (oneOf). ` +
-    `Found ${found === 0 ? 'none valid' : `${found} valid alternatives`}`;
-  return { field: path, reason: 'FieldValueInvalid', message };
+/** As kube-apiserver tells it: without a field, and where none is there the first is asked for. */
+function oneOfErrors([first]: readonly string[], found: number, path: string): FieldError[] {
+  if (first === undefined || found === 1) return [];
+  const alternatives = found === 0 ? 'none valid' : `${found} valid alternatives`;
+  const message = `Invalid value: "": "${path}" must validate one and only one schema (oneOf). Found ${alternatives}`;
+  const errors: FieldError[] = [{ field: '<nil>', reason: 'FieldValueInvalid', message }];
+  if (found === 0) {
+    errors.push({ field: `${path}.${first}`, reason: 'FieldValueRequired', message: 'Required value' });
+  }
+  return errors;
 }

@@ -4,8 +4,10 @@ import type { Schema } from './schema.ts';
 const string: Schema = { type: 'string' };
 const size: Schema = { type: 'intOrString' };
 const strings: Schema = { type: 'array', items: string };
+/** Told to `kubectl explain`; what is in it is not looked at. */
+const open: Schema = { type: 'object' };
 
-const permissions = (may: string[]): Schema => ({
+const permissions = (known: readonly string[], may: string[]): Schema => ({
   type: 'array',
   items: {
     type: 'object',
@@ -13,10 +15,13 @@ const permissions = (may: string[]): Schema => ({
     properties: {
       user: string,
       role: string,
-      may: { type: 'array', items: { type: 'string', enum: [...PERMISSIONS, '*'] }, default: may },
+      may: { type: 'array', items: { type: 'string', enum: [...known, '*'] }, default: may },
     },
   },
 });
+
+/** A pool's grants know it only as a part of `*`. */
+const POOL_PERMISSIONS = PERMISSIONS.filter((permission) => permission !== 'takeConsole');
 
 const display: Schema = {
   type: 'object',
@@ -43,15 +48,21 @@ const vmSpec: Schema = {
   properties: {
     guestShutdownStops: { type: 'boolean', default: false },
     pools: { ...strings, default: [] },
-    permissions: { ...permissions([]), default: [] },
+    permissions: { ...permissions(PERMISSIONS, []), default: [] },
+    image: open,
     nodeName: string,
-    nodeSelector: { type: 'object' },
+    nodeSelector: open,
+    affinity: open,
+    resources: open,
+    cloudInit: { type: 'object', properties: { metaData: open, userData: open, networkConfig: open } },
     vm: {
       type: 'object',
+      exactlyOne: ['maximumCpus', 'cpuTopology'],
       properties: {
         state: { type: 'string', enum: ['Stopped', 'Running'], default: 'Stopped' },
         maximumCpus: { type: 'integer', minimum: 1 },
         currentCpus: { type: 'integer', minimum: 1 },
+        cpuTopology: open,
         maximumRam: { ...size, default: '1G' },
         currentRam: size,
         powerdownTimeout: { type: 'integer', default: 900 },
@@ -113,6 +124,13 @@ export const VM_SCHEMA: Schema = {
   properties: { spec: vmSpec, status: vmStatus },
 };
 
+const DATE = String.raw`\d{4}-\d{2}-\d{2}`;
+const TIME = String.raw`\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)`;
+const DAYS = String.raw`(\d+Y)?(\d+M)?(\d+W)?(\d+D)?`;
+const HOURS = String.raw`(\d+[Hh])?(\d+[Mm])?(\d+(\.\d+)?[Ss])?`;
+/** An ISO 8601 time, or a duration, whose years, months and weeks the operator refuses only later. */
+const RETENTION = `^(${DATE}T${TIME}|P${DAYS}(T${HOURS})?)$`;
+
 export const VM_POOL_SCHEMA: Schema = {
   type: 'object',
   required: ['spec'],
@@ -121,9 +139,9 @@ export const VM_POOL_SCHEMA: Schema = {
       type: 'object',
       required: ['permissions'],
       properties: {
-        retention: { type: 'string', default: 'PT1h' },
+        retention: { type: 'string', pattern: RETENTION, default: 'PT1h' },
         loginOnAssignment: { type: 'boolean', default: false },
-        permissions: permissions(['accessConsole']),
+        permissions: permissions(POOL_PERMISSIONS, ['accessConsole']),
       },
     },
   },

@@ -38,6 +38,9 @@ const UNSENT_BYTES = 1024 * 1024;
 /** Kubernetes ends a watch by itself after half an hour to an hour. */
 const DEFAULT_TIMEOUT_SECONDS = 1800;
 
+/** How long before its end a watch says how far it has come. */
+const LAST_BOOKMARK_MS = 2000;
+
 /** How a watch writes its lines. */
 interface WatchWriter {
   line: (type: WatchType, stored: StoredObject) => string;
@@ -71,6 +74,12 @@ export async function serveWatch(
     bookmarkDue = bookmarks;
     stream.wake();
   }, context.bookmarkIntervalMs);
+  // Beside the regular one: who asks again after the end finds the place.
+  const lastBookmarkMs = timeoutSeconds * 1000 - LAST_BOOKMARK_MS;
+  const lastBookmark = setTimeout(() => {
+    bookmarkDue ||= bookmarks && lastBookmarkMs > 0;
+    stream.wake();
+  }, lastBookmarkMs);
   const timeout = setTimeout(() => stream.end(), timeoutSeconds * 1000);
   try {
     for (const stored of started) await stream.write(writer.line('ADDED', stored));
@@ -98,6 +107,7 @@ export async function serveWatch(
     }
   } finally {
     clearInterval(bookmarkTimer);
+    clearTimeout(lastBookmark);
     clearTimeout(timeout);
     stopListening();
     stream.close();

@@ -1,12 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { asArray, asObject, asString, isObject } from '../../cluster/parse.ts';
+import { asArray, asDate, asInteger, asObject, asString, isObject } from '../../cluster/parse.ts';
 import type { JsonObject } from '../../cluster/types.ts';
 import { subjectOf, timestamp, type Answer, type ApiContext, type KindRequest } from './context.ts';
-import { KINDS, NAMESPACES, type Kind } from './kinds.ts';
+import { KINDS, NAMESPACES, PODS, type Kind } from './kinds.ts';
 import { ownersAfterWrite, type Owners } from './managed-fields.ts';
 import { finalizersOf, metadataOf, metaText } from './metadata.ts';
 import { changedObject, newObject, shown, type Update } from './objects.ts';
 import { findObject, listText, textOf } from './read.ts';
+import { integerParameter } from './request.ts';
 import { parseSelection } from './selection.ts';
 import { alreadyExists, ApiFailure, badRequest, conflict, invalid, notFound } from './status.ts';
 import type { StoredObject } from './store.ts';
@@ -82,7 +83,8 @@ export function updateObject(
   };
   const object = changedObject(kind, existing.object, change(shown(kind, existing.object)), update);
   if (object === existing.object) return { status: 200, text: textOf(kind, existing) };
-  const finished = metaText(object, 'deletionTimestamp') !== '' && finalizersOf(object).length === 0;
+  const finished =
+    metaText(object, 'deletionTimestamp') !== '' && isDue(object) && finalizersOf(object).length === 0;
   const text = save(context, kind, object, dryRun);
   if (finished && !dryRun) context.store.delete(kind.collection, existing.namespace, existing.name);
   return { status: 200, text };
@@ -98,8 +100,12 @@ export function deleteObject(context: ApiContext, request: KindRequest, options:
   const existing = findObject(context, request);
   const dryRun = isDryRun(request, options);
   checkPreconditions(kind, existing, asObject(asObject(options)['preconditions']));
+  const ending = endingPod(context, kind, existing.object, gracePeriodOf(request, options));
+  if (ending) return { status: 200, text: save(context, kind, ending, dryRun) };
   const remaining = dryRun ? undefined : remove(context, kind, existing);
   if (remaining) return { status: 200, text: textOf(kind, remaining) };
+  // Of a pod the answer is what it was.
+  if (kind === PODS) return { status: 200, text: textOf(kind, existing) };
   const details = {
     name: existing.name,
     ...(kind.group === '' ? {} : { group: kind.group }),
@@ -115,9 +121,55 @@ export function deleteCollection(context: ApiContext, request: KindRequest, opti
   const selection = parseSelection(request);
   const dryRun = isDryRun(request, options);
   const selected = context.store.list(kind.collection, selection.namespace).filter(selection.matches);
-  for (const stored of selected) if (!dryRun) remove(context, kind, stored);
+  for (const stored of dryRun ? [] : selected) {
+    const ending = endingPod(context, kind, stored.object, gracePeriodOf(request, options));
+    if (ending) save(context, kind, ending, false);
+    else remove(context, kind, stored);
+  }
   const metadata = { resourceVersion: String(context.store.version) };
   return { status: 200, text: listText(kind, metadata, selected) };
+}
+
+/** What a deletion says itself, in its body or, where it has none, in its query. */
+function gracePeriodOf({ target }: KindRequest, options: unknown): number | undefined {
+  return isObject(options)
+    ? asInteger(options['gracePeriodSeconds'])
+    : integerParameter(target.query, 'gracePeriodSeconds');
+}
+
+const DEFAULT_GRACE_SECONDS = 30;
+
+/** A pod that has been given the time that it has to end; undefined: it goes at once, as all other kinds do. */
+function endingPod(
+  { now }: ApiContext,
+  kind: Kind,
+  object: JsonObject,
+  asked: number | undefined,
+): JsonObject | undefined {
+  if (kind !== PODS) return undefined;
+  const spec = asObject(object['spec']);
+  const phase = asObject(object['status'])['phase'];
+  // Nothing runs that would have to end.
+  if (!spec['nodeName'] || phase === 'Succeeded' || phase === 'Failed' || asked === 0) return undefined;
+  const metadata = metadataOf(object);
+  const before = asInteger(metadata['deletionGracePeriodSeconds']);
+  const seconds =
+    asked ?? before ?? asInteger(spec['terminationGracePeriodSeconds']) ?? DEFAULT_GRACE_SECONDS;
+  // It may only become shorter.
+  if (before !== undefined && seconds >= before) return object;
+  const generation = (asInteger(metadata['generation']) ?? 0) + (before === undefined ? 1 : 0);
+  const began = asDate(metadata['deletionTimestamp'])?.getTime();
+  const start = began === undefined ? now().getTime() : began - (before ?? 0) * 1000;
+  const deletionTimestamp = timestamp(new Date(start + seconds * 1000));
+  return {
+    ...object,
+    metadata: { ...metadata, generation, deletionTimestamp, deletionGracePeriodSeconds: seconds },
+  };
+}
+
+/** What is marked for deletion has no time left. */
+function isDue(object: JsonObject): boolean {
+  return !asInteger(metadataOf(object)['deletionGracePeriodSeconds']);
 }
 
 /** Deletes, or marks for deletion what finalizers hold back; that is returned. */
@@ -162,10 +214,11 @@ function checkPreconditions(kind: Kind, { object, name }: StoredObject, precondi
   }
 }
 
-/** From the query, or from the body of a deletion. */
+/** From the query; where a deletion has a body, from that alone. */
 function isDryRun({ target }: KindRequest, options?: unknown): boolean {
-  const inBody = isObject(options) ? asArray(options['dryRun']) : [];
-  const values = [...target.query.getAll('dryRun').filter((value) => value !== ''), ...inBody];
+  const values = isObject(options)
+    ? asArray(options['dryRun'])
+    : target.query.getAll('dryRun').filter((value) => value !== '');
   if (values.some((value) => value !== 'All')) {
     const message = `Unsupported value: ${JSON.stringify(values)}: supported values: "All"`;
     const optionsKind = OPTIONS_KINDS[target.method] ?? 'Options';

@@ -47,10 +47,21 @@ export function tellAgent(draft: RunnerDraft, { loggedInUser }: RunnerConfig): v
   draft.effect({ type: 'tellAgent', line });
 }
 
-/** VM-Operator's trap: with an agent the condition turns true at once, whatever the guest has done by then. */
+/** VM-Operator's trap: with an agent the condition soon turns true, whatever the guest has done by then. */
 export function reportUser(draft: RunnerDraft): void {
-  draft.report({}, [{ type: 'UserLoggedIn', ...userCondition(draft) }]);
+  const condition = userCondition(draft);
+  const { config, status } = draft.state;
+  const confirmed = config?.loggedInUser === status.loggedInUser;
+  if (condition.status && !confirmed && !draft.holds('UserLoggedIn')) draft.report({}, [PROCESSING]);
+  draft.report({}, [{ type: 'UserLoggedIn', ...condition }]);
 }
+
+const PROCESSING: ConditionChange = {
+  type: 'UserLoggedIn',
+  status: false,
+  reason: 'Processing',
+  message: 'The agent is asked to log the user in',
+};
 
 function userCondition(draft: RunnerDraft): Omit<ConditionChange, 'type'> {
   if (draft.state.config?.loggedInUser === undefined) {

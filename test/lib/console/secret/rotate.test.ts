@@ -172,7 +172,7 @@ test('a chosen password is stored with its expiry', async (t) => {
   const result = await setDisplayPassword(
     fake.cluster,
     REF,
-    { password: 'chosen', expiry: 'never' },
+    () => ({ password: 'chosen', expiry: 'never' }),
     OPTIONS,
   );
   assert.ok(result.kind === 'written');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asArray } from '../../../../src/lib/cluster/parse.ts';
+import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { pick } from './client.ts';
 import { GROUP, refused, succeeded, type Fixture } from './fixture.ts';
 
@@ -73,5 +74,60 @@ export function coreContract(fixture: Fixture): void {
     const list = succeeded(await client.get(`${pods}?fieldSelector=status.phase%3DRunning`));
     assert.equal(pick(list, 'items.0.metadata.name'), 'waits');
     refused(await client.get(`${pods}/absent/log`), 404, 'NotFound');
+  });
+
+  test('leaves a pod the time that it has to end, unless that is none', async () => {
+    const { client, pods } = fixture;
+    const make = async (name: string, spec: JsonObject): Promise<string> => {
+      const containers = [{ name: 'c', image: 'i' }];
+      await fixture.create(pods, { metadata: { name }, spec: { containers, ...spec } });
+      return `${pods}/${name}`;
+    };
+    const gone = async (path: string): Promise<unknown> => refused(await client.get(path), 404, 'NotFound');
+    // Nobody runs it: nothing has to end.
+    const unscheduled = await make('ends-unscheduled', {});
+    assert.equal(succeeded(await client.delete(unscheduled))['kind'], 'Pod');
+    await gone(unscheduled);
+    const node = { nodeName: 'sandbox', terminationGracePeriodSeconds: 40 };
+    const graceful = await make('ends-later', node);
+    const ending = succeeded(await client.delete(graceful));
+    assert.deepEqual(
+      [
+        ending['kind'],
+        pick(ending, 'metadata.deletionGracePeriodSeconds'),
+        pick(ending, 'metadata.generation'),
+      ],
+      ['Pod', 40, 2],
+    );
+    const until = new Date(String(pick(ending, 'metadata.deletionTimestamp'))).getTime() - Date.now();
+    assert.ok(until > 30_000 && until <= 41_000, String(until));
+    succeeded(await client.get(graceful));
+    // Who runs it goes on telling of it meanwhile.
+    succeeded(await client.merge(`${graceful}/status`, { status: { phase: 'Running' } }));
+    succeeded(await client.get(graceful));
+    // Again, and in more of a hurry; then at once.
+    const hurried = succeeded(await client.delete(`${graceful}?gracePeriodSeconds=10`));
+    assert.equal(pick(hurried, 'metadata.deletionGracePeriodSeconds'), 10);
+    const slower = succeeded(await client.delete(`${graceful}?gracePeriodSeconds=20`));
+    assert.equal(pick(slower, 'metadata.deletionGracePeriodSeconds'), 10);
+    succeeded(await client.delete(`${graceful}?gracePeriodSeconds=0`));
+    await gone(graceful);
+    // With a body only that counts.
+    const forced = await make('ends-now', node);
+    const uid = pick(succeeded(await client.get(forced)), 'metadata.uid');
+    const kept = await client.delete(`${forced}?gracePeriodSeconds=0`, { preconditions: { uid } });
+    assert.equal(pick(succeeded(kept), 'metadata.deletionGracePeriodSeconds'), 40);
+    const other = { preconditions: { uid: 'another' }, gracePeriodSeconds: 0 };
+    refused(await client.delete(forced, other), 409, 'Conflict');
+    const rehearsed = { dryRun: ['All'], gracePeriodSeconds: 0 };
+    succeeded(await client.delete(forced, rehearsed));
+    succeeded(await client.get(forced));
+    succeeded(await client.delete(forced, { preconditions: { uid }, gracePeriodSeconds: 0 }));
+    await gone(forced);
+    // One that is over has nothing to end either.
+    const over = await make('ends-over', node);
+    succeeded(await client.merge(`${over}/status`, { status: { phase: 'Succeeded' } }));
+    succeeded(await client.delete(over));
+    await gone(over);
   });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asArray, asObject } from '../../../../src/lib/cluster/parse.ts';
+import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { pick, type CallOptions, type Reply } from './client.ts';
 import { GROUP, refused, succeeded, vm, type Fixture } from './fixture.ts';
 
@@ -72,6 +73,82 @@ export function ruleContract(fixture: Fixture): void {
     for (const expected of ['/version', '/apis/*', '/readyz']) assert(paths.includes(expected), expected);
     const there = await review({ namespace: 'default' });
     assert(JSON.stringify(there).includes('configmaps'));
+  });
+
+  test('answers what a client asks of one object and its subresources', async () => {
+    const { client, namespace } = fixture;
+    const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+    const may = async (attributes: JsonObject): Promise<unknown> => {
+      const resourceAttributes = { namespace, ...attributes };
+      const body = {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      };
+      const answer = succeeded(await client.post(path, body, as('alice')), 201);
+      const told = Object.entries(resourceAttributes).filter(([, text]) => text !== '');
+      assert.deepEqual(pick(answer, 'spec.resourceAttributes'), Object.fromEntries(told));
+      return pick(answer, 'status.allowed');
+    };
+    const vms = { group: GROUP, resource: 'vms' };
+    const cases: [attributes: JsonObject, allowed: boolean][] = [
+      [{ ...vms, verb: 'get', name: 'hers' }, true],
+      [{ ...vms, verb: 'get', name: 'others' }, false],
+      [{ ...vms, verb: 'get' }, false],
+      [{ ...vms, verb: 'list', name: 'hers' }, true],
+      [{ ...vms, verb: 'delete', name: 'hers' }, false],
+      [{ ...vms, verb: '*', name: 'hers' }, false],
+      [{ ...vms, verb: 'patch', name: 'hers', subresource: 'status' }, true],
+      [{ ...vms, verb: 'patch', name: 'others', subresource: 'status' }, false],
+      [{ ...vms, verb: 'patch', name: 'hers', subresource: 'scale' }, false],
+      [{ ...vms, verb: 'get', name: 'hers', version: 'v1' }, true],
+      [{ group: '', resource: 'vms', verb: 'get', name: 'hers' }, false],
+      [{ group: GROUP, resource: 'vmpools', verb: 'delete', name: 'any' }, true],
+      [{ group: GROUP, resource: 'vmpools', verb: '*' }, true],
+      [{ group: GROUP, resource: 'vmpools', verb: 'get', subresource: 'status' }, false],
+      [{ group: '', resource: 'configmaps', verb: 'list' }, false],
+      [{ group: '', resource: 'configmaps', verb: 'list', namespace: 'default' }, true],
+      [{ group: '', resource: 'configmaps', verb: 'list', namespace: 'default', subresource: 'x' }, false],
+      [{ group: '', resource: 'pods', verb: 'create', name: 'hers', subresource: 'portforward' }, false],
+      [{ group: '', resource: 'secrets', verb: 'patch', name: 'hers-display-secret' }, false],
+    ];
+    for (const [attributes, allowed] of cases) {
+      assert.equal(await may(attributes), allowed, JSON.stringify(attributes));
+    }
+  });
+
+  test('lets act with a uid and with extra only whom the rules let', async () => {
+    const { client } = fixture;
+    const who = (headers: CallOptions['headers'], options: CallOptions = {}): Promise<Reply> =>
+      client.post(REVIEWS, SELF, { headers: { ...options.headers, ...headers } });
+    const alice = { 'Impersonate-User': 'alice' };
+    const uid = { 'Impersonate-Uid': 'u-1' };
+    const extra = {
+      'Impersonate-Extra-Scopes': ['view', 'edit'],
+      'Impersonate-Extra-Acme.com%2Fteam': 'blue',
+    };
+    const seen = succeeded(await who({ ...alice, ...uid, ...extra }), 201);
+    const info = asObject(pick(seen, 'status.userInfo'));
+    assert.deepEqual(
+      [info['username'], info['uid'], info['extra']],
+      ['alice', 'u-1', { scopes: ['view', 'edit'], 'acme.com/team': ['blue'] }],
+    );
+    const plain = asObject(pick(succeeded(await who(alice), 201), 'status.userInfo'));
+    assert.deepEqual([plain['uid'], plain['extra']], [undefined, undefined]);
+    for (const headers of [uid, { 'Impersonate-Extra-Scopes': 'view' }]) {
+      refused(await who(headers), 400, 'BadRequest');
+    }
+    for (const more of [uid, { 'Impersonate-Extra-Scopes': 'view' }]) {
+      refused(await who({ ...alice, ...more }, as('helpdesk')), 403, 'Forbidden');
+    }
+    const helpful = as('operator');
+    const allowed = { ...alice, ...uid, 'Impersonate-Extra-Scopes': 'view' };
+    assert.equal(pick(succeeded(await who(allowed, helpful), 201), 'status.userInfo.uid'), 'u-1');
+    const denied = [
+      { ...alice, 'Impersonate-Uid': 'u-2' },
+      { ...alice, 'Impersonate-Extra-Scopes': ['view', 'edit'] },
+    ];
+    for (const headers of denied) refused(await who(headers, helpful), 403, 'Forbidden');
   });
 
   test('lets act as others only whom the rules let', async () => {

@@ -6,13 +6,14 @@ import { GROUP } from './fixture.ts';
 export const CONTRACT_TOKENS: Record<string, Identity> = {
   'token-of-alice': { username: 'alice', groups: ['staff'] },
   'token-of-helpdesk': { username: 'helpdesk', groups: [] },
+  'token-of-operator': { username: 'operator', groups: [] },
 };
 
 export const USER_TOKENS = Object.fromEntries(
   Object.entries(CONTRACT_TOKENS).map(([token, { username }]) => [username, token]),
 );
 
-/** What they may do: alice a few things with one VM, her group all pools, the help desk to act as alice. */
+/** What they may do: alice a few things with one VM, her group all pools, the help desk to act as alice, an operator also with one uid and one scope. */
 export const CONTRACT_RULES: PolicyRule[] = [
   {
     subjects: { users: ['alice'] },
@@ -35,5 +36,19 @@ export const CONTRACT_RULES: PolicyRule[] = [
     apiGroups: [''],
     resources: ['users'],
     resourceNames: ['alice'],
+  },
+  {
+    subjects: { users: ['operator'] },
+    verbs: ['impersonate'],
+    apiGroups: [''],
+    resources: ['users'],
+    resourceNames: ['alice'],
+  },
+  {
+    subjects: { users: ['operator'] },
+    verbs: ['impersonate'],
+    apiGroups: ['authentication.k8s.io'],
+    resources: ['uids', 'userextras/scopes'],
+    resourceNames: ['u-1', 'view'],
   },
 ];

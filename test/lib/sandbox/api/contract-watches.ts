@@ -68,6 +68,37 @@ export function watchContract(fixture: Fixture): void {
     resumed.close();
   });
 
+  test('says how far it has come, before its time is over', async () => {
+    const { client, configMaps, secrets } = fixture;
+    const from = await version();
+    const options = `resourceVersion=${from}&allowWatchBookmarks=true&timeoutSeconds=4`;
+    const watch = await client.watch(`${configMaps}?${SET}far&${options}`);
+    await fixture.create(configMaps, configMap('far-1', 'far'));
+    await fixture.create(configMaps, configMap('near-1', 'near'));
+    await fixture.create(secrets, { metadata: { name: 'far' } });
+    const events = await watch.rest();
+    assert.equal(shortly(events[0] ?? { type: '', name: '', object: {} }), 'ADDED far-1');
+    const marks = events.slice(1);
+    assert.ok(marks.length > 0 && marks.every(({ type }) => type === 'BOOKMARK'), events.map(shortly).join());
+    for (const { object } of marks) {
+      assert.deepEqual(
+        [object['kind'], object['apiVersion'], object['data']],
+        ['ConfigMap', 'v1', undefined],
+      );
+      assert.equal(pick(object, 'metadata.annotations'), undefined);
+      assert.equal(pick(object, 'metadata.name'), undefined);
+    }
+    const last = Number(versionOf(marks.at(-1)?.object ?? {}));
+    assert.ok(last > Number(versionOf(events[0]?.object ?? {})), 'past what it did not show');
+    const resumed = await client.watch(`${configMaps}?${SET}far&resourceVersion=${last}`);
+    await fixture.create(configMaps, configMap('far-2', 'far'));
+    assert.equal(shortly(await resumed.next()), 'ADDED far-2');
+    resumed.close();
+    // Unasked there are none.
+    const plain = await client.watch(`${configMaps}?${SET}far&resourceVersion=${last}&timeoutSeconds=4`);
+    assert.deepEqual((await plain.rest()).map(shortly), ['ADDED far-2']);
+  });
+
   test('turns changes of the selection into ADDED and DELETED', async () => {
     const { client, configMaps } = fixture;
     const from = await version();

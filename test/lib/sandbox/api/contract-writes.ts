@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asArray, asObject } from '../../../../src/lib/cluster/parse.ts';
+import type { JsonObject } from '../../../../src/lib/cluster/types.ts';
 import { pick, versionOf } from './client.ts';
 import { GROUP, refused, succeeded, vm, type Fixture } from './fixture.ts';
 
@@ -86,20 +87,51 @@ function creation(fixture: Fixture): void {
   });
 }
 
+/** A choice that is none is told without a field. */
+const NO_FIELD: [string, string] = ['<nil>', 'FieldValueInvalid'];
+
 /** What is wrong with a spec, and the causes that the answer names. */
 const WRONG_SPECS: [name: string, spec: unknown, causes: [field: string, reason: string][]][] = [
   ['no spec', undefined, [['spec', 'FieldValueRequired']]],
   ['no machine', {}, [['spec.vm', 'FieldValueRequired']]],
-  ['a wrong type', { vm: 5 }, [['spec.vm', 'FieldValueTypeInvalid']]],
+  ['a wrong type', { vm: 5 }, [NO_FIELD, ['spec.vm', 'FieldValueTypeInvalid']]],
   ['a wrong number', { vm: { maximumCpus: 'x' } }, [['spec.vm.maximumCpus', 'FieldValueTypeInvalid']]],
   ['a number too small', { vm: { maximumCpus: 0 } }, [['spec.vm.maximumCpus', 'FieldValueInvalid']]],
-  ['an unknown state', { vm: { state: 'Paused' } }, [['spec.vm.state', 'FieldValueNotSupported']]],
+  [
+    'an unknown state',
+    { vm: { maximumCpus: 2, state: 'Paused' } },
+    [['spec.vm.state', 'FieldValueNotSupported']],
+  ],
+  [
+    'neither maximumCpus nor cpuTopology',
+    { vm: {} },
+    [NO_FIELD, ['spec.vm.maximumCpus', 'FieldValueRequired']],
+  ],
+  ['both maximumCpus and cpuTopology', { vm: { maximumCpus: 2, cpuTopology: {} } }, [NO_FIELD]],
+  [
+    'a wrong type of a field that is not looked into',
+    { vm: { maximumCpus: 2 }, image: 'x', cloudInit: { userData: 5 } },
+    [
+      ['spec.cloudInit.userData', 'FieldValueTypeInvalid'],
+      ['spec.image', 'FieldValueTypeInvalid'],
+    ],
+  ],
   [
     'an unknown permission',
-    { vm: {}, permissions: [{ user: 'a', may: ['fly'] }] },
+    { vm: { maximumCpus: 2 }, permissions: [{ user: 'a', may: ['fly'] }] },
     [['spec.permissions[0].may[0]', 'FieldValueNotSupported']],
   ],
 ];
+
+const RETENTIONS = [
+  'PT1h',
+  'PT90M',
+  'P1DT2H3.5S',
+  'P2W',
+  '2026-01-02T03:04:05Z',
+  '2026-01-02T03:04:05.6+01:00',
+];
+const NO_RETENTIONS = ['', '1h', 'never', '2026-01-02', 'PT1h\n', '2026-01-02T03:04:05'];
 
 function validation(fixture: Fixture): void {
   for (const [name, spec, causes] of WRONG_SPECS) {
@@ -112,8 +144,10 @@ function validation(fixture: Fixture): void {
         ['wrong', GROUP, 'VirtualMachine'],
       );
       assert.deepEqual(
-        asArray(details['causes']).map((cause) => [asObject(cause)['field'], asObject(cause)['reason']]),
-        causes,
+        asArray(details['causes'])
+          .map((cause) => `${String(asObject(cause)['field'])}: ${String(asObject(cause)['reason'])}`)
+          .toSorted((one, other) => (one < other ? -1 : 1)),
+        causes.map(([field, reason]) => `${field}: ${reason}`),
       );
     });
   }
@@ -122,9 +156,10 @@ function validation(fixture: Fixture): void {
     const { client, vms, pools } = fixture;
     const text = 'must validate one and only one schema (oneOf)';
     for (const grant of [{}, { user: 'a', role: 'b' }]) {
-      const spec = { vm: {}, permissions: [grant] };
+      const spec = { vm: { maximumCpus: 2 }, permissions: [grant] };
       const status = refused(await client.post(vms, { ...vm('wrong'), spec }), 422, 'Invalid');
       assert(String(status['message']).includes(text), String(status['message']));
+      assert.equal(pick(status, 'details.causes.0.field'), '<nil>');
       const pool = { apiVersion: `${GROUP}/v1`, kind: 'VmPool', metadata: { name: 'p' } };
       refused(await client.post(pools, { ...pool, spec: { permissions: [grant] } }), 422, 'Invalid');
     }
@@ -139,6 +174,34 @@ function validation(fixture: Fixture): void {
       loginOnAssignment: false,
       permissions: [{ role: 'staff', may: ['accessConsole'] }],
     });
+  });
+
+  test('takes what a pool may have, and refuses the rest', async () => {
+    const { client, pools } = fixture;
+    const pool = (spec: JsonObject): JsonObject => ({
+      apiVersion: `${GROUP}/v1`,
+      kind: 'VmPool',
+      metadata: { generateName: 'pool-' },
+      spec: { permissions: [], ...spec },
+    });
+    for (const retention of RETENTIONS) await fixture.create(pools, pool({ retention }));
+    for (const retention of NO_RETENTIONS) {
+      const status = refused(await client.post(pools, pool({ retention })), 422, 'Invalid');
+      assert.equal(pick(status, 'details.causes.0.field'), 'spec.retention', retention);
+      assert.match(String(status['message']), /spec\.retention in body should match '\^/);
+    }
+    await fixture.create(pools, pool({ permissions: [{ user: 'a', may: ['*', 'reset'] }] }));
+    const taking = pool({ permissions: [{ user: 'a', may: ['takeConsole'] }] });
+    const status = refused(await client.post(pools, taking), 422, 'Invalid');
+    assert.deepEqual(
+      asArray(pick(status, 'details.causes')).map((cause) => asObject(cause)['field']),
+      ['spec.permissions[0].may[0]'],
+    );
+  });
+
+  test('takes a VM with a CPU topology instead of a number', async () => {
+    const made = await fixture.create(fixture.vms, vm('topology', { vm: { cpuTopology: { sockets: 2 } } }));
+    assert.deepEqual(pick(made, 'spec.vm.cpuTopology'), { sockets: 2 });
   });
 
   test('refuses bad names and labels', async () => {

@@ -2,6 +2,7 @@ import { after, before, describe } from 'node:test';
 import { TestClient, type ApiTarget } from './client.ts';
 import { accessContract } from './contract-access.ts';
 import { coreContract } from './contract-core.ts';
+import { dryRunContract } from './contract-dry-run.ts';
 import { historyContract } from './contract-history.ts';
 import { listContract } from './contract-lists.ts';
 import { managerContract } from './contract-managers.ts';
@@ -26,6 +27,7 @@ export function apiContract(name: string, open: () => Promise<ApiTarget>): void 
     after(() => fixture.close());
     wireContract(fixture);
     writeContract(fixture);
+    dryRunContract(fixture);
     coreContract(fixture);
     patchContract(fixture);
     managerContract(fixture);

@@ -115,6 +115,12 @@ for (const server of await sandboxApis()) {
       assert.match(vms, /^GROUP: +vmoperator\.jdrupes\.org\nKIND: +VirtualMachine\nVERSION: +v1\n/);
       assert.match(vms, /^FIELD: vm <Object>$/m);
       assert.match(vms, /^ {2}maximumCpus\t<integer>$/m);
+      assert.match(vms, /^ {2}cpuTopology\t<Object>$/m);
+      const spec = await kubectl(['explain', 'vm.spec', '--recursive']);
+      for (const name of ['image', 'affinity', 'cloudInit', 'resources']) {
+        assert.match(spec, new RegExp(`^ {2}${name}\t<Object>`, 'm'));
+      }
+      assert.match(spec, /^ {4}networkConfig\t<Object>$/m);
       assert.match(await kubectl(['explain', 'vmpool', '--recursive']), /^ {2}spec\t<Object>/m);
     });
 
@@ -140,7 +146,10 @@ for (const server of await sandboxApis()) {
         missing.stderr,
         /^Error from server \(NotFound\): vms\.vmoperator\.jdrupes\.org "nothing" not found/,
       );
-      const invalid = await run(['create', '-f', '-'], vm('wrong', { vm: { state: 'Paused' } }));
+      const invalid = await run(
+        ['create', '-f', '-'],
+        vm('wrong', { vm: { maximumCpus: 2, state: 'Paused' } }),
+      );
       assert.match(
         invalid.stderr,
         /The VirtualMachine "wrong" is invalid: spec\.vm\.state: Unsupported value: "Paused"/,

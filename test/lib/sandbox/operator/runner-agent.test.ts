@@ -26,10 +26,11 @@ describe('agent', () => {
     ]);
   });
 
-  test('UserLoggedIn turns true before the log-in is complete', () => {
+  test('UserLoggedIn turns true before the log-in is complete, after a moment of Processing', () => {
     const runner = new RunnerTrace().run();
     runner.agent(HELLO);
     assert.deepEqual(withoutLog(runner.configure({ loggedInUser: 'alice' })), [
+      'status UserLoggedIn=False/Processing',
       'status UserLoggedIn=True/LoggedIn',
       'tellAgent login alice',
     ]);
@@ -113,6 +114,7 @@ describe('agent', () => {
     const runner = new RunnerTrace().run({ loggedInUser: 'alice' });
     runner.agent(HELLO);
     assert.deepEqual(withoutLog(runner.agent(HELLO)), [
+      'status UserLoggedIn=False/Processing',
       'status UserLoggedIn=True/LoggedIn',
       'tellAgent login alice',
     ]);
