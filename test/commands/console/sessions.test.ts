@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
+import type { DisconnectAction } from '../../../src/lib/console-choices.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
 import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/session/sessions.ts';
 import type { Presentation } from '../../../src/lib/console/session/show.ts';
@@ -26,6 +27,9 @@ interface Run {
 interface RunOptions {
   request?: Partial<ConsoleRequest>;
   reconnect?: boolean;
+  onDisconnect?: DisconnectAction;
+  /** Of the presentation. */
+  close?: () => Promise<void>;
   /** The last session stays until this was told. */
   until?: RegExp;
   /** Between two sessions. */
@@ -33,7 +37,13 @@ interface RunOptions {
 }
 
 async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions = {}): Promise<Run> {
-  const { reconnect = true, meanwhile = async () => {}, until: awaited = /^/ } = options;
+  const {
+    reconnect = true,
+    onDisconnect = 'none',
+    meanwhile = async () => {},
+    until: awaited = /^/,
+    close,
+  } = options;
   const cluster = stage.sandbox.clusterFor('admin');
   const controller = new AbortController();
   t.after(() => controller.abort());
@@ -62,6 +72,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
     name: 'the viewer',
     understood: () => true,
     hangAfterMs: 60_000,
+    ...(close && { close }),
     start: async (_prepared, onEvent) => {
       const { promise: ended, resolve } = Promise.withResolvers<{
         code: number;
@@ -94,7 +105,6 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
     await meanwhile(pauses.length);
   };
   const found = await stage.sandbox.waitFor(vm.name, () => true);
-  const onDisconnect = 'none' as const;
   const sessions = { request, presentation, detach: false, reconnect, onDisconnect, pause };
   try {
     return { outcome: await runSessions(cluster, found, sessions, hooks), pauses, told };
@@ -201,6 +211,31 @@ describe('sessions that are opened again', { concurrency: true }, () => {
     const play = Array.from({ length: 30 }, () => [{ type: 'passwordRefused' } as const]);
     const { pauses } = await run(t, vm, [[...UP, LOST], ...play.slice(0, 2), [...UP]]);
     assert.deepEqual(pauses, [1000, 2000, 4000]);
+  });
+});
+
+describe('the desktop afterwards', { concurrency: true }, () => {
+  async function usedByBob(t: TestContext, name: string): Promise<StagedVm> {
+    const vm = await stage.vm(t, { name, annotations: { 'sandbox.vmop/agent': 'normal' }, login: 'bob' });
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'bob');
+    return vm;
+  }
+
+  test('the session that counts is the last one that was connected', async (t) => {
+    const vm = await usedByBob(t, 'not-back');
+    const play: Play = [[...UP, LOST], [{ type: 'passwordRefused' }], []];
+    const { outcome, told } = await run(t, vm, play, { onDisconnect: 'logout' });
+    assert.equal(outcome.session.connected, false);
+    assert.match(told.join('\n'), /^bob was logged out on vm-not-back/m);
+  });
+
+  test('nor does it stay because the page could not be taken away', async (t) => {
+    const vm = await usedByBob(t, 'stuck');
+    const close = async (): Promise<void> => {
+      throw new VmopError('failed', 'it does not close');
+    };
+    await assert.rejects(run(t, vm, [UP], { onDisconnect: 'logout', close }), /it does not close/);
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === undefined);
   });
 });
 

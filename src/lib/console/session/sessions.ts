@@ -53,24 +53,44 @@ export async function runSessions(
   options: SessionsOptions,
   hooks: ConsoleHooks,
 ): Promise<ConsoleOutcome> {
-  const { request, presentation, onDisconnect } = options;
-  const last: { outcome?: ConsoleOutcome } = {};
+  const { request, presentation } = options;
+  const seen: SeenSessions = {};
   try {
-    const outcome = await openUntilOver(cluster, vm, options, hooks, (one) => (last.outcome = one));
+    const outcome = await openUntilOver(cluster, vm, options, hooks, (one) => {
+      seen.last = one;
+      if (one.session.connected) seen.connected = one;
+    });
     request.signal.throwIfAborted();
     return outcome;
   } finally {
-    const { outcome } = last;
-    const error = outcome && sessionError(outcome.session, outcome.prepared, presentation, request);
-    await presentation.close?.(error);
-    if (outcome?.session.connected === true) {
-      const { outcome: end, connection } = outcome.session;
-      if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
-      const ended = { outcome: end.kind, uid: vm.uid, connection };
-      const report = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
-      if (report) (report.done ? hooks.onNote : hooks.onWarning)(report.sentence);
+    const { last } = seen;
+    try {
+      await presentation.close?.(last && sessionError(last.session, last.prepared, presentation, request));
+    } finally {
+      await leaveDesktop(seen, vm, options, hooks);
     }
   }
+}
+
+/** Of one run: the last session, and the last one that had the desktop. */
+interface SeenSessions {
+  last?: ConsoleOutcome;
+  connected?: ConsoleOutcome;
+}
+
+/** What was asked for when the session ends; a desktop to which nobody ever came is left alone. */
+async function leaveDesktop(
+  { connected }: SeenSessions,
+  vm: Vm,
+  { request, onDisconnect }: SessionsOptions,
+  hooks: ConsoleHooks,
+): Promise<void> {
+  if (connected === undefined) return;
+  const { outcome, connection } = connected.session;
+  if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
+  const ended = { outcome: outcome.kind, uid: vm.uid, connection };
+  const report = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
+  if (report) (report.done ? hooks.onNote : hooks.onWarning)(report.sentence);
 }
 
 async function openUntilOver(
