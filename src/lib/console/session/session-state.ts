@@ -117,6 +117,11 @@ export function connectionOf(vm: Vm): string | undefined {
   return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
 }
 
+/** Whom the VM names as the console's user while the session lasts. */
+export function sessionUser({ wasUser, firstUser, rules }: SessionState): string | undefined {
+  return wasUser ? rules.me : firstUser;
+}
+
 /** What a session makes of one input. After an outcome nothing changes any more. */
 export function sessionStep(state: SessionState, input: SessionInput, at: number): SessionState {
   if (state.outcome) return state;

@@ -7,7 +7,7 @@ import { describeLateStart } from '../../vm/power.ts';
 import { phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import { refOf } from '../../vm/write.ts';
-import { dealWithDesktop } from './after-session.ts';
+import { dealWithDesktop, type DesktopReport } from './after-session.ts';
 import type { DisconnectAction } from '../../console-choices.ts';
 import { sessionError } from './open-report.ts';
 import { prepareConsole, type PreparedConsole } from '../prepare.ts';
@@ -23,7 +23,9 @@ export interface SessionsOptions {
   reconnect: boolean;
   onDisconnect: DisconnectAction;
   /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
-  onConnection?: ((connection: string | undefined) => void) | undefined;
+  onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
+  /** Told before the desktop is dealt with, and `false` afterwards: in between there is something left to do. */
+  onLeaving?: ((pending: boolean) => void) | undefined;
   /** Waits before the next attempt. */
   pause?: ((ms: number, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
@@ -32,6 +34,8 @@ export interface SessionsOptions {
 export interface ConsoleOutcome {
   prepared: PreparedConsole;
   session: ConsoleSession;
+  /** What became of the desktop; absent where nothing was to be done. */
+  desktop?: DesktopReport;
 }
 
 /** A session that lasted so long was a success. */
@@ -55,21 +59,28 @@ export async function runSessions(
 ): Promise<ConsoleOutcome> {
   const { request, presentation } = options;
   const seen: SeenSessions = {};
-  try {
-    const outcome = await openUntilOver(cluster, vm, options, hooks, (one) => {
-      seen.last = one;
-      if (one.session.connected) seen.connected = one;
-    });
-    request.signal.throwIfAborted();
-    return outcome;
-  } finally {
+  let desktop: DesktopReport | undefined;
+  const wrapUp = async (): Promise<void> => {
     const { last } = seen;
     try {
       await presentation.close?.(last && sessionError(last.session, last.prepared, presentation, request));
     } finally {
-      await leaveDesktop(seen, vm, options, hooks);
+      desktop = await leaveDesktop(seen, vm, options, hooks);
     }
+  };
+  let outcome: ConsoleOutcome;
+  try {
+    outcome = await openUntilOver(cluster, vm, options, hooks, (one) => {
+      seen.last = one;
+      if (one.session.connected) seen.connected = one;
+    });
+    request.signal.throwIfAborted();
+  } catch (error) {
+    await wrapUp();
+    throw error;
   }
+  await wrapUp();
+  return { ...outcome, ...(desktop && { desktop }) };
 }
 
 /** Of one run: the last session, and the last one that had the desktop. */
@@ -82,15 +93,24 @@ interface SeenSessions {
 async function leaveDesktop(
   { connected }: SeenSessions,
   vm: Vm,
-  { request, onDisconnect }: SessionsOptions,
+  { request, onDisconnect: action, onLeaving }: SessionsOptions,
   hooks: ConsoleHooks,
-): Promise<void> {
-  if (connected === undefined) return;
-  const { outcome, connection } = connected.session;
-  if (onDisconnect !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
-  const ended = { outcome: outcome.kind, uid: vm.uid, connection };
-  const report = await dealWithDesktop(request.afterwards, vm, request.pool, onDisconnect, ended);
+): Promise<DesktopReport | undefined> {
+  if (connected === undefined) return undefined;
+  const { signal, afterwards } = request;
+  const { outcome, connection, user } = connected.session;
+  if (action !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
+  onLeaving?.(true);
+  const report = await dealWithDesktop(afterwards, refOf(vm), {
+    action,
+    ended: { outcome: outcome.kind, uid: vm.uid, connection, user },
+    hooks,
+    // What ended the session does not end this, too.
+    signal: signal.aborted ? undefined : signal,
+  });
+  onLeaving?.(false);
   if (report) (report.done ? hooks.onNote : hooks.onWarning)(report.sentence);
+  return report;
 }
 
 async function openUntilOver(

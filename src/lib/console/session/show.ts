@@ -27,7 +27,7 @@ export interface ShowOptions {
   /** Leave the viewer alone once it is connected. */
   detach: boolean;
   /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
-  onConnection?: ((connection: string | undefined) => void) | undefined;
+  onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
 }
 
 /** A console session that was followed to its end, or until it was left alone. */
