@@ -13,6 +13,8 @@ export interface ConsoleHooks {
   onWarning: (text: string) => void;
   /** Only with `-v`. */
   onDetail: (text: string) => void;
+  /** Asks the person; absent where nobody can be asked. */
+  confirm?: ((question: string) => Promise<boolean>) | undefined;
 }
 
 /** Who shall be logged in on the guest, and when: before the viewer is started, or once it is connected. */

@@ -83,6 +83,7 @@ export async function runConsole(
     onNote: (text) => terminal.info(text),
     onWarning: (text) => terminal.warn(text),
     onDetail: (text) => terminal.detail(text),
+    ...(terminal.interactive && { confirm: (question: string) => terminal.confirm(question) }),
   };
   try {
     hooks.onStep('looking for the VM');

@@ -1,5 +1,6 @@
 import type { Context } from '../cli/context.ts';
 import { AlreadyTold } from '../cli/report.ts';
+import { releaseConsoleUser } from '../console/console-user.ts';
 import type { DisconnectAction } from '../console-choices.ts';
 import { dealWithDesktop } from '../console/session/after-session.ts';
 import type { Vm } from '../vm/types.ts';
@@ -47,17 +48,24 @@ export async function finishSession(
   { vm, uid, action, session }: FinishSessionRequest,
 ): Promise<void> {
   const [namespace = '', name = ''] = vm.split('/');
+  const seen = parseSessionArgument(session);
   const { terminal, cluster, signal } = context;
   const report = await dealWithDesktop(
     cluster,
     { namespace, name },
     {
       action,
-      ended: { outcome: 'interrupted', uid, ...parseSessionArgument(session) },
+      ended: { outcome: 'interrupted', uid, ...seen },
       hooks: { onStep: (text) => terminal.info(text), onWarning: (text) => terminal.warn(text) },
       signal,
     },
   );
+  if (seen.user !== undefined) {
+    const own = new Set(seen.connection === undefined ? [] : [seen.connection]);
+    const earlier = { user: undefined, connection: undefined };
+    const use = { me: seen.user, ref: { namespace, name }, uid, earlier, connected: true, own };
+    await releaseConsoleUser(cluster, use, { onDetail: (text) => terminal.detail(text) });
+  }
   if (report === undefined) return;
   if (report.code === undefined) return terminal.info(report.sentence);
   terminal.error(report.sentence);

@@ -1,22 +1,31 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DisconnectAction } from '../../../src/lib/console-choices.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
 import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/session/sessions.ts';
 import type { Presentation } from '../../../src/lib/console/session/show.ts';
 import type { DisplayEvent } from '../../../src/lib/console/session/display-event.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
+import { userRules } from '../../../src/lib/sandbox/rules.ts';
+import { consoleUse } from '../../../src/lib/vm/state.ts';
 import { Situations } from '../../e2e/situations.ts';
 import { until } from '../suite.ts';
 import { consoleStage, type StagedVm } from './stage.ts';
 
-const stage = consoleStage();
+/** Alice may set passwords, and not say that a console is hers. */
+const stage = consoleStage({
+  rules: [
+    ...userRules([]),
+    { subjects: { users: ['alice'] }, verbs: ['patch'], apiGroups: [''], resources: ['secrets'] },
+  ],
+});
 const situations = new Situations('Reconnecting');
 const UP: DisplayEvent[] = [{ type: 'mainOpened' }, { type: 'displayCreated', display: 0 }];
 const LOST: DisplayEvent = { type: 'mainClosed' };
 
-/** What a viewer reports, in one session after the other; the last one is closed by its person. */
-type Play = DisplayEvent[][];
+/** What a viewer reports, and what happens meanwhile, in one session after the other; the last one is closed by its person. */
+type Play = (DisplayEvent | (() => Promise<unknown>))[][];
 
 interface Run {
   outcome: ConsoleOutcome;
@@ -25,6 +34,7 @@ interface Run {
 }
 
 interface RunOptions {
+  user?: string;
   request?: Partial<ConsoleRequest>;
   reconnect?: boolean;
   onDisconnect?: DisconnectAction;
@@ -38,13 +48,14 @@ interface RunOptions {
 
 async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions = {}): Promise<Run> {
   const {
+    user = 'admin',
     reconnect = true,
     onDisconnect = 'none',
     meanwhile = async () => {},
     until: awaited = /^/,
     close,
   } = options;
-  const cluster = stage.sandbox.clusterFor('admin');
+  const cluster = stage.sandbox.clusterFor(user);
   const controller = new AbortController();
   t.after(() => controller.abort());
   const { signal } = controller;
@@ -52,7 +63,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
   const say = (text: string): void => void told.push(text);
   const hooks: ConsoleHooks = { onStep: say, onNote: say, onWarning: say, onDetail: say };
   const request: ConsoleRequest = {
-    me: 'admin',
+    me: user,
     permissions: new Set(['takeConsole']),
     pool: undefined,
     take: false,
@@ -82,13 +93,16 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
       const events = play[session];
       session += 1;
       const last = events === undefined || session === play.length;
-      setImmediate(() => {
-        for (const event of events ?? []) onEvent(event);
+      const perform = async (): Promise<void> => {
+        for (const event of events ?? []) {
+          if (typeof event === 'function') await event();
+          else onEvent(event);
+        }
         if (!last) return;
-        void until(() => told.some((line) => awaited.test(line))).then(() =>
-          resolve({ code: 0, signal: null, stopped: false }),
-        );
-      });
+        await until(() => told.some((line) => awaited.test(line)));
+        resolve({ code: 0, signal: null, stopped: false });
+      };
+      setImmediate(() => void perform());
       return {
         ended,
         output: () => [],
@@ -155,21 +169,8 @@ describe('sessions that are opened again', { concurrency: true }, () => {
 
   test('not one that somebody has taken', async (t) => {
     const vm = await stage.vm(t, { name: 'robbed' });
-    let later: Promise<unknown> = Promise.resolve();
-    const { outcome, pauses } = await run(t, vm, [
-      [
-        ...UP,
-        // As it is played.
-        {
-          get type() {
-            later = vm.takenBy('bob', '10.0.0.9');
-            return 'mainClosed' as const;
-          },
-        },
-      ],
-      [],
-    ]);
-    await later;
+    const taken = async (): Promise<void> => void vm.takenBy('bob', '10.0.0.9');
+    const { outcome, pauses } = await run(t, vm, [[...UP, taken, LOST], []]);
     assert.deepEqual(
       [outcome.session.outcome, pauses],
       [{ kind: 'takenOver', by: 'bob', from: '10.0.0.9' }, []],
@@ -187,6 +188,39 @@ describe('sessions that are opened again', { concurrency: true }, () => {
       },
     );
   });
+
+  test('nor is it taken once more, where --take took it first', async (t) => {
+    const vm = await stage.vm(t, { name: 'taken-once' });
+    await vm.takenBy('bob', '10.0.0.9');
+    await assert.rejects(
+      run(t, vm, [[...UP, LOST], []], {
+        request: { take: true },
+        meanwhile: () => vm.takenBy('carol', '10.0.0.8'),
+      }),
+      (error) => error instanceof VmopError && error.message.startsWith('carol is connected'),
+    );
+  });
+
+  for (const [user, name] of [
+    ['admin', 'still-shown'],
+    ['alice', 'still-shown-nameless'],
+  ] as const) {
+    test(`${user}’s own connection, which QEMU still shows`, async (t) => {
+      const vm = await stage.vm(t, { name });
+      await stage.sandbox.patchStatus(vm.name, { consoleUser: 'carol' });
+      const connects = async (): Promise<void> => {
+        vm.machine().connectConsole('10.0.0.7');
+        await stage.sandbox.waitFor(vm.name, (current) => consoleUse(current).connected);
+        await sleep(300);
+      };
+      const { outcome, told } = await run(t, vm, [[...UP, connects, LOST], UP], {
+        user,
+        request: { permissions: new Set(['accessConsole']) },
+      });
+      assert.equal(outcome.session.outcome.kind, 'windowClosed');
+      assert.match(told.join('\n'), /^your own console is connected from 10\.0\.0\.7/m);
+    });
+  }
 
   test('after the VM has been restarted, as soon as it runs', async (t) => {
     const vm = await stage.vm(t, { name: 'restarted' });

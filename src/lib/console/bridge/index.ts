@@ -21,6 +21,8 @@ export type BridgeEvent =
   | { type: 'refused'; channel: SpiceChannel; by: 'bridge' | 'server'; result: number }
   /** No SPICE server was met for a channel, or no password could be had. */
   | { type: 'unreachable'; error: VmopError }
+  /** `admitsMain` said no. */
+  | { type: 'notAdmitted'; error: VmopError }
   /** A channel that was linked is over. */
   | { type: 'closed'; channel: SpiceChannel; by: 'viewer' | 'server' };
 
@@ -48,6 +50,8 @@ export interface BridgeOptions {
    * without an event.
    */
   main: 'kept' | 'replaced';
+  /** Asked for each main channel before the server is: it would throw out whoever is there. Rejects with why not. */
+  admitsMain?: (() => Promise<void>) | undefined;
   onEvent: (event: BridgeEvent) => void;
 }
 
@@ -64,7 +68,13 @@ interface Served {
   replaced: boolean;
 }
 
-export async function startBridge({ dial, password, main, onEvent }: BridgeOptions): Promise<Bridge> {
+export async function startBridge({
+  dial,
+  password,
+  main,
+  admitsMain,
+  onEvent,
+}: BridgeOptions): Promise<Bridge> {
   const key = await createBridgeKey();
   const closing = new AbortController();
   const { signal } = closing;
@@ -81,6 +91,15 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
     if (type !== 'main') return true;
     if (main === 'kept' && mains.size > 0) return false;
     mains.add(viewer);
+    try {
+      await admitsMain?.();
+    } catch (error) {
+      mains.delete(viewer);
+      if (error instanceof VmopError && !signal.aborted) onEvent({ type: 'notAdmitted', error });
+      return false;
+    }
+    // Another one of the page was quicker.
+    if (viewer.destroyed) return false;
     if (main === 'replaced') await endOthers(viewer);
     return true;
   };

@@ -105,6 +105,7 @@ class ConsolePage {
       dial: (limit) => this.#current().prepared.route.dial(limit),
       password: (refused) => this.#current().prepared.password.current(refused),
       main: 'replaced',
+      admitsMain: () => this.#current().prepared.admission.check(),
       onEvent: (event) => {
         const seen = eventOfBridge(event);
         // A page that reloads closes its channels; it is gone only when its server says so.

@@ -1,8 +1,8 @@
 import { DISCONNECT_ACTIONS, type DisconnectAction } from '../../console-choices.ts';
 import { sanitize } from '../../text.ts';
-import { consoleUse, isRunning } from '../../vm/state.ts';
+import { connectionOf, consoleUse, isRunning } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
-import { connectionOf, type SessionOutcome } from './session-state.ts';
+import type { SessionOutcome } from './session-state.ts';
 
 /** On a VM: what its owner wants to happen there unless the person who connects says otherwise. */
 export const DISCONNECT_ANNOTATION = 'vmop/on-disconnect';

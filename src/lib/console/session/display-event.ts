@@ -1,3 +1,5 @@
+import type { VmopError } from '../../errors.ts';
+
 /**
  * What a session hears of its display, from the viewer's own report or from the bridge. Texts are sanitized; some are in
  * the user's language.
@@ -21,6 +23,8 @@ export type DisplayEvent =
   | { type: 'fileRejected'; reason: string }
   | { type: 'noDesktop'; display: string }
   | { type: 'certificateRefused'; reason: string }
+  /** Somebody has come since the console was prepared, and is not thrown out. */
+  | { type: 'notAdmitted'; error: VmopError }
   /** It came to nothing for a reason of its own. */
   | { type: 'failed'; reason: string; hint?: string }
   /** The server hung up, or spoke something else, where its first answer was due. */

@@ -58,6 +58,8 @@ export function sessionError(
             `${name} is connected to ${vm.name}, but no picture came`,
             'the password may have run out meanwhile: try --validity 120s',
           );
+    case 'notAdmitted':
+      return outcome.error;
     case 'viewerFailed':
       return error('console', `${name} failed: ${outcome.reason}`, outcome.hint ?? '-v shows what it said');
     default:

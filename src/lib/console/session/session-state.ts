@@ -1,5 +1,6 @@
+import type { VmopError } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
-import { consoleUse, isRunning, phaseOf } from '../../vm/state.ts';
+import { connectionOf, isRunning, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import type { DisplayEvent } from './display-event.ts';
 import { NOT_BEGUN, type ViewerEnd } from '../viewer/launch.ts';
@@ -19,6 +20,8 @@ export type SessionOutcome =
   /** No answer (`link`), or no picture (`display`): the password may have run out in between. */
   | { kind: 'viewerHung'; stage: 'link' | 'display' }
   | { kind: 'viewerFailed'; reason: string; hint?: string }
+  /** Somebody had come since it was prepared. */
+  | { kind: 'notAdmitted'; error: VmopError }
   | { kind: 'interrupted' };
 
 export type SessionInput =
@@ -111,12 +114,6 @@ export function startSession(rules: SessionRules, vm: Vm, at: number): SessionSt
   };
 }
 
-/** Identifies the console connection that a VM shows; undefined when there is none. */
-export function connectionOf(vm: Vm): string | undefined {
-  const { connected, client, since } = consoleUse(vm);
-  return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
-}
-
 /** Whom the VM names as the console's user while the session lasts. */
 export function sessionUser({ wasUser, firstUser, rules }: SessionState): string | undefined {
   return wasUser ? rules.me : firstUser;
@@ -166,6 +163,8 @@ function afterEvent(state: SessionState, event: DisplayEvent, at: number): Sessi
       return { ...state, destroyed: true, ending: state.ending ?? { at, by: 'viewer' } };
     case 'passwordRefused':
       return end({ kind: 'passwordRefused' });
+    case 'notAdmitted':
+      return end({ kind: 'notAdmitted', error: event.error });
     case 'connectFailed':
       return opened ? state : end(unreachable(event.reason));
     case 'certificateRefused':

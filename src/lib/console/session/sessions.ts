@@ -10,6 +10,7 @@ import { refOf } from '../../vm/write.ts';
 import { dealWithDesktop, type DesktopReport } from './after-session.ts';
 import type { DisconnectAction } from '../../console-choices.ts';
 import { sessionError } from './open-report.ts';
+import { namedUse, releaseConsoleUser } from '../console-user.ts';
 import { prepareConsole, type PreparedConsole } from '../prepare.ts';
 import { mayPass, reconnectPause, wasDropped } from './reconnect.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
@@ -58,7 +59,7 @@ export async function runSessions(
   hooks: ConsoleHooks,
 ): Promise<ConsoleOutcome> {
   const { request, presentation } = options;
-  const seen: SeenSessions = {};
+  const seen: SeenSessions = { own: new Set() };
   let desktop: DesktopReport | undefined;
   const wrapUp = async (): Promise<void> => {
     const { last } = seen;
@@ -66,14 +67,13 @@ export async function runSessions(
       await presentation.close?.(last && sessionError(last.session, last.prepared, presentation, request));
     } finally {
       desktop = await leaveDesktop(seen, vm, options, hooks);
+      // After the desktop: until then the API server may take a connection that still shows for somebody else's.
+      await leaveName(seen, request, hooks);
     }
   };
   let outcome: ConsoleOutcome;
   try {
-    outcome = await openUntilOver(cluster, vm, options, hooks, (one) => {
-      seen.last = one;
-      if (one.session.connected) seen.connected = one;
-    });
+    outcome = await openUntilOver(cluster, vm, options, hooks, seen);
     request.signal.throwIfAborted();
   } catch (error) {
     await wrapUp();
@@ -85,8 +85,22 @@ export async function runSessions(
 
 /** Of one run: the last session, and the last one that had the desktop. */
 interface SeenSessions {
+  prepared?: PreparedConsole;
   last?: ConsoleOutcome;
   connected?: ConsoleOutcome;
+  /** Connections that are its own. */
+  own: Set<string>;
+}
+
+async function leaveName(
+  { prepared, last, connected, own }: SeenSessions,
+  { me, afterwards }: ConsoleRequest,
+  hooks: ConsoleHooks,
+): Promise<void> {
+  const goesOn = last?.session.outcome.kind === 'connected';
+  if (prepared === undefined || goesOn) return;
+  const use = namedUse(prepared.before, { me, connected: connected !== undefined, own });
+  await releaseConsoleUser(afterwards, use, hooks);
 }
 
 /** What was asked for when the session ends; a desktop to which nobody ever came is left alone. */
@@ -118,7 +132,7 @@ async function openUntilOver(
   first: Vm,
   options: SessionsOptions,
   hooks: ConsoleHooks,
-  onSession: (outcome: ConsoleOutcome) => void,
+  seen: SeenSessions,
 ): Promise<ConsoleOutcome> {
   const { request, presentation, reconnect, pause: wait = pauseFor } = options;
   const { signal } = request;
@@ -130,12 +144,16 @@ async function openUntilOver(
     let outcome: ConsoleOutcome | undefined;
     try {
       if (failures > 0) vm = await runningAgain(cluster, vm, request, hooks);
-      const prepared = await prepareConsole(cluster, vm, request, hooks);
+      // Whoever has come since the first time is not thrown out.
+      const asked = failures > 0 ? { ...request, take: false } : request;
+      const prepared = await prepareConsole(cluster, vm, asked, hooks, seen.own);
+      seen.prepared = prepared;
       const session = await showConsole(cluster, prepared, presentation, options, hooks);
       outcome = { prepared, session };
-      onSession(outcome);
+      seen.last = outcome;
       if (session.connected) {
         everConnected = true;
+        seen.connected = outcome;
         // One that breaks at once again and again is not opened for ever.
         if (session.seconds >= STEADY_SECONDS) failures = 0;
       }

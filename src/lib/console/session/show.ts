@@ -51,7 +51,7 @@ export async function showConsole(
   { request, detach, onConnection }: ShowOptions,
   hooks: ConsoleHooks,
 ): Promise<ConsoleSession> {
-  const { vm, password } = prepared;
+  const { vm, password, admission } = prepared;
   const { signal, me, login } = request;
   const follow = login?.first === false ? login.user : undefined;
   const over = new AbortController();
@@ -96,8 +96,14 @@ export async function showConsole(
       cluster,
       vm,
       signal,
-      launch: (onEvent) => presentation.start(prepared, onEvent),
-      onConnection,
+      launch: async (onEvent) => {
+        await admission.check();
+        return presentation.start(prepared, onEvent);
+      },
+      onConnection: (connection, user) => {
+        admission.isOwn(connection);
+        onConnection?.(connection, user);
+      },
       onProgress: (progress) => {
         if (progress === 'channelsUp') return endPassword();
         hooks.onStep(`connected to ${vm.name}; close ${presentation.name} to end`);

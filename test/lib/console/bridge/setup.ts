@@ -29,6 +29,7 @@ export async function setUp(
     password?: (refused?: string) => Promise<string | undefined>;
     dial?: Dial;
     main?: 'kept' | 'replaced';
+    admitsMain?: () => Promise<void>;
   } = {},
 ): Promise<Setup> {
   const fake = await startFakeServer({ passwords: () => ['real'], ...server });
@@ -37,6 +38,7 @@ export async function setUp(
   const asked: (string | undefined)[] = [];
   const bridge = await startBridge({
     main: options.main ?? 'kept',
+    admitsMain: options.admitsMain,
     dial: options.dial ?? endpointDial({ host: given('127.0.0.1'), port: given(fake.port) }),
     password: async (refused) => {
       asked.push(refused);

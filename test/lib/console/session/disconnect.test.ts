@@ -7,7 +7,7 @@ import {
   type AfterSession,
   type EndedSession,
 } from '../../../../src/lib/console/session/disconnect.ts';
-import { connectionOf } from '../../../../src/lib/console/session/session-state.ts';
+import { connectionOf } from '../../../../src/lib/vm/state.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
 const annotated = (value: string) => ({ ...vmOf(), annotations: { 'vmop/on-disconnect': value } });

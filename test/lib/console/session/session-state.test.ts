@@ -13,6 +13,7 @@ import {
 } from '../../../../src/lib/console/session/session-state.ts';
 import { parseViewerLine } from '../../../../src/lib/console/viewer/debug-output.ts';
 import type { DisplayEvent } from '../../../../src/lib/console/session/display-event.ts';
+import { VmopError } from '../../../../src/lib/errors.ts';
 import type { Vm } from '../../../../src/lib/vm/types.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
@@ -42,6 +43,7 @@ const exit = (
   lastLine,
 });
 
+const OCCUPIED = new VmopError('conflict', 'bob is connected');
 const PLAIN_EVENTS = {
   linking: { type: 'linking' },
   mainOpened: { type: 'mainOpened' },
@@ -56,6 +58,7 @@ const PLAIN_EVENTS = {
   failed: { type: 'failed', reason: 'nobody opened the link' },
   noDesktop: { type: 'noDesktop', display: ':99' },
   certificateRefused: { type: 'certificateRefused', reason: 'self-signed' },
+  notAdmitted: { type: 'notAdmitted', error: OCCUPIED },
   linkBroken: { type: 'linkBroken' },
 } satisfies Record<DisplayEvent['type'], DisplayEvent>;
 
@@ -135,6 +138,14 @@ const CASES: Case[] = [
       [250, 'mainDestroyed'],
     ],
     { kind: 'unreachable', reason: 'Connection refused' },
+  ],
+  [
+    'somebody has come since',
+    [
+      [200, 'linking'],
+      [250, 'notAdmitted'],
+    ],
+    { kind: 'notAdmitted', error: OCCUPIED },
   ],
   [
     'the certificate is refused',
