@@ -20,18 +20,24 @@ export interface PreparedConsole {
   password: ConsolePassword;
 }
 
+export interface Preparation {
+  /** Connections that are one's own; those that the person agrees to close are added. */
+  own?: Set<string>;
+  /** A session that was dropped is opened again: its desktop is to be found as it was left. */
+  again?: boolean;
+}
+
 /**
  * Everything before the viewer, in VM-Operator's order: gates, the port (before anything is changed), the log-in where
- * it comes first, who uses the console, password, confirmation. `own`: connections that are one's own, and those that the
- * person agreed to close are added. Errors: the first shut gate's; `console` when the port
- * does not answer; what `logIn` says; whatever the API server refuses.
+ * it comes first, who uses the console, password, confirmation. Errors: the first shut gate's; `console` when the port
+ * does not answer; what `logIn` says; `PasswordWithheld`; whatever the API server refuses.
  */
 export async function prepareConsole(
   cluster: Cluster,
   found: Vm,
   request: ConsoleRequest,
   hooks: ConsoleHooks,
-  own = new Set<string>(),
+  { own = new Set(), again = false }: Preparation = {},
 ): Promise<PreparedConsole> {
   const { login, pool, me } = request;
   const loginFirst = login?.first === true ? login.user : undefined;
@@ -51,7 +57,7 @@ export async function prepareConsole(
   };
   const before = await recordConsoleUser(cluster, vm, me, { admit, hooks });
   try {
-    const password = await ConsolePassword.prepare(cluster, vm, request, hooks);
+    const password = await ConsolePassword.prepare(cluster, vm, { ...request, spare: again }, hooks);
     return { vm, before, route, password, admission: new Admission(cluster, vm, request, own) };
   } catch (error) {
     await releaseConsoleUser(request.afterwards, namedUse(before, { me, connected: false, own }), hooks);

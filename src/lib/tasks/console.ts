@@ -182,6 +182,13 @@ async function openConsole(
       detach,
       reconnect: flags.reconnect === true,
       onDisconnect,
+      standing: async (current: Vm) => {
+        const [subject, pool] = await Promise.all([
+          context.subjectNow(current.namespace),
+          governingPool(context.cluster, current),
+        ]);
+        return { permissions: permissionsOn(current, pool, subject), pool };
+      },
       onConnection: (connection: string | undefined, user: string | undefined) =>
         guard?.session(sessionArgument(connection, user)),
       onLeaving: (pending: boolean) => (leaving = pending),

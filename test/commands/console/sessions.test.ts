@@ -3,12 +3,18 @@ import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DisconnectAction } from '../../../src/lib/console-choices.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
-import { runSessions, type ConsoleOutcome } from '../../../src/lib/console/session/sessions.ts';
+import {
+  runSessions,
+  type ConsoleOutcome,
+  type SessionsOptions,
+} from '../../../src/lib/console/session/sessions.ts';
 import type { Presentation } from '../../../src/lib/console/session/show.ts';
 import type { DisplayEvent } from '../../../src/lib/console/session/display-event.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
 import { userRules } from '../../../src/lib/sandbox/rules.ts';
-import { consoleUse } from '../../../src/lib/vm/state.ts';
+import { VMS } from '../../../src/lib/vm/parse.ts';
+import { agentOf, consoleUse } from '../../../src/lib/vm/state.ts';
+import type { Permission } from '../../../src/lib/vm/types.ts';
 import { Situations } from '../../e2e/situations.ts';
 import { until } from '../suite.ts';
 import { consoleStage, type StagedVm } from './stage.ts';
@@ -38,6 +44,7 @@ interface RunOptions {
   request?: Partial<ConsoleRequest>;
   reconnect?: boolean;
   onDisconnect?: DisconnectAction;
+  standing?: SessionsOptions['standing'];
   /** Of the presentation. */
   close?: () => Promise<void>;
   /** The last session stays until this was told. */
@@ -54,6 +61,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
     meanwhile = async () => {},
     until: awaited = /^/,
     close,
+    standing,
   } = options;
   const cluster = stage.sandbox.clusterFor(user);
   const controller = new AbortController();
@@ -119,7 +127,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
     await meanwhile(pauses.length);
   };
   const found = await stage.sandbox.waitFor(vm.name, () => true);
-  const sessions = { request, presentation, detach: false, reconnect, onDisconnect, pause };
+  const sessions = { request, presentation, detach: false, reconnect, onDisconnect, standing, pause };
   try {
     return { outcome: await runSessions(cluster, found, sessions, hooks), pauses, told };
   } catch (error) {
@@ -240,11 +248,55 @@ describe('sessions that are opened again', { concurrency: true }, () => {
     );
   });
 
+  test('not with a permission that was withdrawn meanwhile', async (t) => {
+    const vm = await stage.vm(t, { name: 'withdrawn' });
+    const standing = async () => ({ permissions: new Set<Permission>(), pool: undefined });
+    await assert.rejects(run(t, vm, [[...UP, LOST], []], { standing }), (error) => {
+      assert.ok(error instanceof VmopError && error.code === 'forbidden');
+      situations.sawError('the permission was withdrawn meanwhile', error, vm.name);
+      return true;
+    });
+  });
+
+  test('not another VM that was made under its name', async (t) => {
+    const vm = await stage.vm(t, { name: 'replaced' });
+    const meanwhile = async (): Promise<void> => {
+      await stage.sandbox.admin.delete(VMS, { namespace: 'default', name: vm.name });
+      await stage.sandbox.addVm({ name: vm.name, spec: { vm: { state: 'Running' } } });
+    };
+    await assert.rejects(run(t, vm, [[...UP, LOST], []], { meanwhile }), (error) => {
+      assert.ok(error instanceof VmopError && error.code === 'notFound');
+      situations.sawError('the VM was deleted and made anew meanwhile', error, vm.name);
+      return true;
+    });
+  });
+
+  test('not where a new password would end the desktop session', async (t) => {
+    const vm = await stage.vm(t, { name: 'manual', annotations: { 'sandbox.vmop/agent': 'normal' } });
+    await stage.sandbox.waitFor(vm.name, (current) => agentOf(current) === 'connected');
+    let password: string | undefined;
+    const meanwhile = async (): Promise<void> => void ({ password } = await vm.secret());
+    const play: Play = [[...UP, LOST], []];
+    const request = { validitySeconds: 10 };
+    await assert.rejects(run(t, vm, play, { request, meanwhile }), (error) => {
+      assert.ok(error instanceof VmopError && error.code === 'console' && 'told' in error);
+      situations.sawError('a new password would log somebody out', error, vm.name);
+      const told = String(error.told);
+      assert.match(told, /--reconnect brings vm-manual back only while its display password lasts/);
+      return true;
+    });
+    assert.equal((await vm.secret()).password, password);
+  });
+
   test('one that breaks at once each time is given up, too', async (t) => {
     const vm = await stage.vm(t, { name: 'flapping' });
-    const play = Array.from({ length: 30 }, () => [{ type: 'passwordRefused' } as const]);
-    const { pauses } = await run(t, vm, [[...UP, LOST], ...play.slice(0, 2), [...UP]]);
-    assert.deepEqual(pauses, [1000, 2000, 4000]);
+    const broken: DisplayEvent[] = [{ type: 'mainOpened' }, { type: 'passwordRefused' }];
+    const play = Array.from({ length: 30 }, () => broken);
+    await assert.rejects(run(t, vm, play), (error) => {
+      assert.ok(error instanceof VmopError && 'pauses' in error && Array.isArray(error.pauses));
+      assert.equal(error.pauses.length, 12);
+      return error.message.endsWith('refused the password; 12 attempts to come back failed');
+    });
   });
 });
 

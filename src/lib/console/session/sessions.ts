@@ -10,8 +10,10 @@ import { refOf } from '../../vm/write.ts';
 import { dealWithDesktop, type DesktopReport } from './after-session.ts';
 import type { DisconnectAction } from '../../console-choices.ts';
 import { sessionError } from './open-report.ts';
+import { PasswordWithheld } from '../console-password.ts';
 import { namedUse, releaseConsoleUser } from '../console-user.ts';
 import { prepareConsole, type PreparedConsole } from '../prepare.ts';
+import { secretWriteDisturbance } from '../secret/disturbance.ts';
 import { mayPass, reconnectPause, wasDropped } from './reconnect.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../request.ts';
 import { showConsole, type ConsoleSession, type Presentation } from './show.ts';
@@ -23,6 +25,8 @@ export interface SessionsOptions {
   /** Open it again when it was dropped. */
   reconnect: boolean;
   onDisconnect: DisconnectAction;
+  /** What is so now: hours may lie between two sessions. */
+  standing?: ((vm: Vm) => Promise<Pick<ConsoleRequest, 'permissions' | 'pool'>>) | undefined;
   /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
   onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
   /** Told before the desktop is dealt with, and `false` afterwards: in between there is something left to do. */
@@ -137,6 +141,7 @@ async function openUntilOver(
   const { request, presentation, reconnect, pause: wait = pauseFor } = options;
   const { signal } = request;
   let vm = first;
+  let asked = request;
   let everConnected = false;
   let failures = 0;
   for (;;) {
@@ -145,10 +150,18 @@ async function openUntilOver(
     try {
       if (failures > 0) vm = await runningAgain(cluster, vm, request, hooks);
       // Whoever has come since the first time is not thrown out.
-      const asked = failures > 0 ? { ...request, take: false } : request;
-      const prepared = await prepareConsole(cluster, vm, asked, hooks, seen.own);
+      const again = failures > 0;
+      if (again) asked = { ...request, ...(await options.standing?.(vm)), take: false };
+      const prepared = await prepareConsole(cluster, vm, asked, hooks, { own: seen.own, again });
       seen.prepared = prepared;
-      const session = await showConsole(cluster, prepared, presentation, options, hooks);
+      if (reconnect && !again) warnOfWithheld(prepared, asked, hooks);
+      const session = await showConsole(
+        cluster,
+        prepared,
+        presentation,
+        { ...options, request: asked },
+        hooks,
+      );
       outcome = { prepared, session };
       seen.last = outcome;
       if (session.connected) {
@@ -157,13 +170,14 @@ async function openUntilOver(
         // One that breaks at once again and again is not opened for ever.
         if (session.seconds >= STEADY_SECONDS) failures = 0;
       }
-      const error = sessionError(session, prepared, presentation, request);
-      const again = reconnect && everConnected && wasDropped(session.outcome);
-      if (!again || error === undefined || signal.aborted) return outcome;
+      const error = sessionError(session, prepared, presentation, asked);
+      const wanted = reconnect && everConnected && wasDropped(session.outcome);
+      if (!wanted || error === undefined || signal.aborted) return outcome;
       dropped = error;
     } catch (error) {
-      const again = reconnect && everConnected && error instanceof VmopError && mayPass(error.code);
-      if (!again || signal.aborted) throw error;
+      const passes =
+        error instanceof VmopError && mayPass(error.code) && !(error instanceof PasswordWithheld);
+      if (!reconnect || !everConnected || !passes || signal.aborted) throw error;
       dropped = error;
     }
     const pause = reconnectPause(failures);
@@ -182,6 +196,21 @@ async function openUntilOver(
   }
 }
 
+/** Said at the beginning, when there is still a choice. */
+function warnOfWithheld(
+  { vm, password: { stored } }: PreparedConsole,
+  { pool, login }: ConsoleRequest,
+  { onWarning }: ConsoleHooks,
+): void {
+  const lasts = stored.kind === 'none' || stored.expiry.kind === 'never';
+  // Once somebody is logged in through VM-Operator a new password logs out nobody.
+  if (lasts || login !== undefined || secretWriteDisturbance(vm, pool) === undefined) return;
+  onWarning(
+    `--reconnect brings ${vm.name} back only while its display password lasts, because a new one would log out ` +
+      'whoever sits there: --validity 8h makes one that lasts',
+  );
+}
+
 /** The VM as it is now, once it runs: it may have been restarted, or moved to another node. Error: `timeout`. */
 async function runningAgain(
   cluster: Cluster,
@@ -189,15 +218,19 @@ async function runningAgain(
   { signal }: ConsoleRequest,
   hooks: ConsoleHooks,
 ): Promise<Vm> {
-  return followVm(cluster, refOf(vm), {
-    resource: VMS,
-    decide: (current) => {
-      if (phaseOf(current) === 'running') return { done: current };
-      hooks.onStep(`waiting until ${current.name} runs again: it is ${phaseOf(current)}`);
-      return undefined;
+  return followVm(
+    cluster,
+    { ...refOf(vm), uid: vm.uid },
+    {
+      resource: VMS,
+      decide: (current) => {
+        if (phaseOf(current) === 'running') return { done: current };
+        hooks.onStep(`waiting until ${current.name} runs again: it is ${phaseOf(current)}`);
+        return undefined;
+      },
+      describe: describeLateStart,
+      timeoutMs: RUNNING_AGAIN_MS,
+      signal,
     },
-    describe: describeLateStart,
-    timeoutMs: RUNNING_AGAIN_MS,
-    signal,
-  });
+  );
 }

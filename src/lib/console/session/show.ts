@@ -79,10 +79,10 @@ export async function showConsole(
       hooks.onWarning(loginFailure.message);
     }
   };
-  let ending: Promise<void> | undefined;
   // A write to the Secret makes the runner repeat its wish to the guest: not while a log-in is under way.
-  const endPassword = (): void => {
-    ending ??= (loggingIn ?? Promise.resolve()).then(() => password.end());
+  const endPassword = async (): Promise<void> => {
+    await loggingIn;
+    await password.end();
   };
   const began = performance.now();
   hooks.onStep(`starting ${presentation.name}`);
@@ -105,7 +105,7 @@ export async function showConsole(
         onConnection?.(connection, user);
       },
       onProgress: (progress) => {
-        if (progress === 'channelsUp') return endPassword();
+        if (progress === 'channelsUp') return void endPassword();
         hooks.onStep(`connected to ${vm.name}; close ${presentation.name} to end`);
         if (follow !== undefined) loggingIn = logIn(follow);
       },
@@ -118,7 +118,6 @@ export async function showConsole(
   } finally {
     over.abort();
     // Left alone, the viewer may still open channels with the password: it ends by its validity.
-    if (!left) endPassword();
-    await ending;
+    if (!left) await endPassword();
   }
 }
