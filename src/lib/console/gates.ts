@@ -11,6 +11,7 @@ import {
   startObstacle,
   wantedUser,
 } from '../vm/state.ts';
+import { whence } from '../vm/console-client.ts';
 import { permissionHint } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 
@@ -92,7 +93,7 @@ export function inUseGate(
   const name = 'inUse';
   const { connected, user, client, since } = consoleUse(vm);
   if (!connected) return { name, open: true, sentence: 'nobody is connected' };
-  const from = client === undefined ? '' : ` from ${sanitize(client)}`;
+  const from = client === undefined ? '' : ` ${whence(client)}`;
   const time = since === undefined ? '' : ` since ${since.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   const circumstances = `${from}${time}`;
   const connection = connectionOf(vm);

@@ -1,6 +1,6 @@
 import type { Cluster } from '../cluster/types.ts';
 import { logIn, loginObstacle } from '../vm/login.ts';
-import { connectionOf, consoleUse } from '../vm/state.ts';
+import { connectionOf } from '../vm/state.ts';
 import type { Vm } from '../vm/types.ts';
 import { Admission } from './admission.ts';
 import { ConsolePassword } from './console-password.ts';
@@ -87,10 +87,11 @@ async function passGates(
   }
   const shut = gateError(vm, gates);
   if (shut) throw shut;
-  const { connected } = consoleUse(vm);
+  // Nobody's console is closed in silence, not even one's own.
+  const own = connection !== undefined && asker.own.has(connection);
+  const said = connection === undefined ? hooks.onDetail : own ? hooks.onNote : hooks.onWarning;
   for (const { name, sentence } of gates) {
-    // Nobody's console is closed in silence, not even one's own.
-    if (name === 'inUse' && connected) hooks.onNote(sentence);
+    if (name === 'inUse' && connection !== undefined) said(sentence);
     else hooks.onDetail(`${name}: ${sentence}`);
   }
 }

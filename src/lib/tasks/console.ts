@@ -83,6 +83,7 @@ export async function runConsole(
     onNote: (text) => terminal.info(text),
     onWarning: (text) => terminal.warn(text),
     onDetail: (text) => terminal.detail(text),
+    onConnected: () => clock.stop().forEach((line) => terminal.detail(line)),
     ...(terminal.interactive && { confirm: (question: string) => terminal.confirm(question) }),
   };
   try {
@@ -104,7 +105,7 @@ export async function runConsole(
     }
   } finally {
     progress.done();
-    for (const line of clock.lines()) terminal.detail(line);
+    for (const line of clock.stop()) terminal.detail(line);
   }
 }
 

@@ -42,6 +42,15 @@ describe('a session ends, and the cause is told', { concurrency: true }, () => {
     assert.equal((await vm.secret()).expiry, 'now');
   });
 
+  test('-v tells how long the opening took as soon as it is open', async (t) => {
+    const vm = await stage.vm(t, { name: 'timed' });
+    const { console, viewer } = await open(vm, ['-v']);
+    await console.shows(' s  in all');
+    await closeWindow(viewer);
+    const ended = await console.ended;
+    assert.equal(ended.stderr.match(/ s {2}in all$/gm)?.length, 1, ended.stderr);
+  });
+
   test('somebody takes it', async (t) => {
     const vm = await stage.vm(t, { name: 'taken' });
     const { console } = await open(vm);

@@ -8,6 +8,7 @@ import {
   type ConsoleOutcome,
   type SessionsOptions,
 } from '../../../src/lib/console/session/sessions.ts';
+import { whereOf } from '../../../src/lib/console/reach/route.ts';
 import type { Presentation } from '../../../src/lib/console/session/show.ts';
 import type { DisplayEvent } from '../../../src/lib/console/session/display-event.ts';
 import { VmopError } from '../../../src/lib/errors.ts';
@@ -16,6 +17,7 @@ import { VMS } from '../../../src/lib/vm/parse.ts';
 import { agentOf, consoleUse } from '../../../src/lib/vm/state.ts';
 import type { Permission } from '../../../src/lib/vm/types.ts';
 import { Situations } from '../../e2e/situations.ts';
+import { startFakeServer } from '../../lib/console/bridge/spice-server.ts';
 import { until } from '../suite.ts';
 import { consoleStage, type StagedVm } from './stage.ts';
 
@@ -37,6 +39,8 @@ interface Run {
   outcome: ConsoleOutcome;
   pauses: number[];
   told: string[];
+  /** Where it was opened, each time. */
+  places: string[];
 }
 
 interface RunOptions {
@@ -68,6 +72,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
   t.after(() => controller.abort());
   const { signal } = controller;
   const told: string[] = [];
+  const places: string[] = [];
   const say = (text: string): void => void told.push(text);
   const hooks: ConsoleHooks = { onStep: say, onNote: say, onWarning: say, onDetail: say };
   const request: ConsoleRequest = {
@@ -92,7 +97,8 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
     understood: () => true,
     hangAfterMs: 60_000,
     ...(close && { close }),
-    start: async (_prepared, onEvent) => {
+    start: async ({ route }, onEvent) => {
+      places.push(whereOf(route));
       const { promise: ended, resolve } = Promise.withResolvers<{
         code: number;
         signal: null;
@@ -129,7 +135,7 @@ async function run(t: TestContext, vm: StagedVm, play: Play, options: RunOptions
   const found = await stage.sandbox.waitFor(vm.name, () => true);
   const sessions = { request, presentation, detach: false, reconnect, onDisconnect, standing, pause };
   try {
-    return { outcome: await runSessions(cluster, found, sessions, hooks), pauses, told };
+    return { outcome: await runSessions(cluster, found, sessions, hooks), pauses, told, places };
   } catch (error) {
     assert.ok(error instanceof VmopError, String(error));
     throw Object.assign(error, { pauses, told });
@@ -247,6 +253,25 @@ describe('sessions that are opened again', { concurrency: true }, () => {
       /^waiting until .* runs again/,
     );
   });
+
+  for (const [way, name, tunnel, suffix] of [
+    ['directly', 'moving', 'never', ''],
+    ['behind the API server', 'moving-tunnel', 'always', ' through the API server'],
+  ] as const) {
+    test(`after the VM has moved, ${way}`, async (t) => {
+      const vm = await stage.vm(t, { name });
+      const other = await startFakeServer({ passwords: () => [] });
+      t.after(() => other.close());
+      const meanwhile = async (): Promise<void> => {
+        const spice = { port: other.port, server: 'localhost' };
+        await stage.sandbox.patchSpec(vm.name, { vm: { display: { spice } } });
+        await vm.server.close();
+      };
+      const { outcome, places } = await run(t, vm, [[...UP, LOST], UP], { meanwhile, request: { tunnel } });
+      assert.equal(outcome.session.outcome.kind, 'windowClosed');
+      assert.deepEqual(places, [`127.0.0.1:${vm.server.port}${suffix}`, `localhost:${other.port}${suffix}`]);
+    });
+  }
 
   test('not with a permission that was withdrawn meanwhile', async (t) => {
     const vm = await stage.vm(t, { name: 'withdrawn' });

@@ -48,7 +48,14 @@ describe('somebody is there', { concurrency: true }, () => {
     situations.saw('--take without the permission', forbidden, vm.name);
     const taken = await stage.run([vm.name, '--file', '-', '--take']);
     assert.equal(taken.code, 0, taken.stderr);
-    situations.saw('--take', taken, vm.name, /^bob is connected/);
+    situations.saw('--take', taken, vm.name, /^warning: bob is connected/);
+    const quiet = await stage.run([vm.name, '--file', '-', '--take', '--quiet']);
+    assert.equal(quiet.code, 0);
+    assert.match(
+      quiet.stderr,
+      /^warning: you, or somebody .* connected to vm-in-use .*: that console will be closed$/m,
+    );
+    assert.equal(quiet.stderr.trimEnd().split('\n').length, 1, 'and nothing else');
   });
 
   test('by a viewer that was started by hand', async (t) => {
@@ -72,7 +79,7 @@ describe('somebody is there', { concurrency: true }, () => {
     await closeWindow(viewer);
     const ended = await console.ended;
     assert.equal(ended.code, 0, ended.stderr);
-    situations.saw('the same, with --take', ended, vm.name, /^you, or somebody/);
+    situations.saw('the same, with --take', ended, vm.name, /^warning: you, or somebody/);
   });
 
   test('on a terminal it is asked', async (t) => {

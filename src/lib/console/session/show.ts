@@ -104,9 +104,13 @@ export async function showConsole(
         admission.isOwn(connection);
         onConnection?.(connection, user);
       },
-      onProgress: (progress) => {
-        if (progress === 'channelsUp') return void endPassword();
+      onProgress: (progress): void => {
+        if (progress === 'channelsUp') {
+          void endPassword();
+          return;
+        }
         hooks.onStep(`connected to ${vm.name}; close ${presentation.name} to end`);
+        hooks.onConnected?.();
         if (follow !== undefined) loggingIn = logIn(follow);
       },
     });
