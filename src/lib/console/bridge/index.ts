@@ -98,9 +98,10 @@ export async function startBridge({
       if (error instanceof VmopError && !signal.aborted) onEvent({ type: 'notAdmitted', error });
       return false;
     }
+    if (main === 'kept') return true;
     // Another one of the page was quicker.
     if (viewer.destroyed) return false;
-    if (main === 'replaced') await endOthers(viewer);
+    await endOthers(viewer);
     return true;
   };
 
