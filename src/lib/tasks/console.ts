@@ -11,10 +11,10 @@ import {
   disconnectDenial,
   disconnectRefusal,
   type DesktopReport,
-} from '../console/session/after-session.ts';
+} from '../console/session/desktop.ts';
 import { connectionFile } from '../console/connection-file.ts';
-import { disconnectAction, NO_LOCK } from '../console/session/disconnect.ts';
-import { sessionError, sessionSentence } from '../console/session/open-report.ts';
+import { disconnectAction, NO_LOCK } from '../console/session/desktop-decision.ts';
+import { sessionError, sessionSentence } from '../console/session/report.ts';
 import { prepareConsole, type PreparedConsole } from '../console/prepare.ts';
 import { viewerPresentation } from '../console/present/viewer.ts';
 import { writeConnectionFile } from '../console/private-file.ts';

@@ -2,7 +2,7 @@ import type { Context } from '../cli/context.ts';
 import { AlreadyTold } from '../cli/report.ts';
 import { releaseConsoleUser } from '../console/console-user.ts';
 import type { DisconnectAction } from '../console-choices.ts';
-import { dealWithDesktop } from '../console/session/after-session.ts';
+import { dealWithDesktop } from '../console/session/desktop.ts';
 import type { Vm } from '../vm/types.ts';
 import { refKey } from '../vm/follow.ts';
 

@@ -4,7 +4,7 @@ import { createWebSocketStream, type WebSocket } from 'ws';
 import { webPresentation } from '../../../src/lib/console/present/web.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../../../src/lib/console/request.ts';
 import { runSessions } from '../../../src/lib/console/session/sessions.ts';
-import { sessionError } from '../../../src/lib/console/session/open-report.ts';
+import { sessionError } from '../../../src/lib/console/session/report.ts';
 import { Situations } from '../../e2e/situations.ts';
 import type { VmopProcess } from '../../helpers/vmop.ts';
 import { linkAsViewer } from '../../lib/console/bridge/spice-viewer.ts';

@@ -296,6 +296,20 @@ const CASES: Case[] = [
     { kind: 'viewerFailed', reason: 'it ended with code 127: error while loading shared libraries' },
   ],
   [
+    'there is no such program',
+    [
+      [
+        30,
+        {
+          type: 'viewerEnded',
+          end: { code: 127, signal: null, stopped: false, notStarted: '/nowhere/viewer: not found' },
+          lastLine: 'viewer: 1: exec: /nowhere/viewer: not found',
+        },
+      ],
+    ],
+    { kind: 'viewerFailed', reason: 'it cannot be started: /nowhere/viewer: not found' },
+  ],
+  [
     'it crashes',
     [...UP, [9000, exit(null, 'SIGSEGV')]],
     { kind: 'viewerFailed', reason: 'it was ended by SIGSEGV' },

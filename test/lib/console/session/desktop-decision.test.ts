@@ -6,7 +6,7 @@ import {
   SETTLE_MS,
   type AfterSession,
   type EndedSession,
-} from '../../../../src/lib/console/session/disconnect.ts';
+} from '../../../../src/lib/console/session/desktop-decision.ts';
 import { connectionOf } from '../../../../src/lib/vm/state.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 

@@ -13,7 +13,7 @@ import { confirmedUser, wantedUser } from '../../vm/state.ts';
 import { GROUP, type Permission, type Vm } from '../../vm/types.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { ConsoleRequest } from '../request.ts';
-import { afterSession, NO_LOCK, type EndedSession } from './disconnect.ts';
+import { afterSession, NO_LOCK, type EndedSession } from './desktop-decision.ts';
 import { reconnectPause } from './reconnect.ts';
 
 const NEEDS: Record<DisconnectAction, Permission | undefined> = {
