@@ -37,7 +37,7 @@ export function sessionError(
       const { by = 'somebody', from, own } = outcome;
       const origin = from === undefined ? '' : ` ${whence(from)}`;
       if (own) {
-        const hint = `vmop console ${vmArgument(vm)} brings it back here`;
+        const hint = `vmop console ${vmArgument(vm)} --take brings it back here`;
         return error('conflict', `you have opened the console of ${vm.name} again${origin}`, hint);
       }
       const hint = permissions.has('takeConsole')
