@@ -48,11 +48,12 @@ export async function finishSession(
   { vm, uid, action, session }: FinishSessionRequest,
 ): Promise<void> {
   const [namespace = '', name = ''] = vm.split('/');
+  const ref = { namespace, name };
   const seen = parseSessionArgument(session);
   const { terminal, cluster, signal } = context;
   const report = await dealWithDesktop(
     cluster,
-    { namespace, name },
+    { ...ref, argument: context.nameOf(ref) },
     {
       action,
       ended: { outcome: 'interrupted', uid, ...seen },
@@ -63,7 +64,7 @@ export async function finishSession(
   if (seen.user !== undefined) {
     const own = new Set(seen.connection === undefined ? [] : [seen.connection]);
     const earlier = { user: undefined, connection: undefined };
-    const use = { me: seen.user, ref: { namespace, name }, uid, earlier, connected: true, own };
+    const use = { me: seen.user, ref, uid, earlier, connected: true, own };
     await releaseConsoleUser(cluster, use, { onDetail: (text) => terminal.detail(text) });
   }
   if (report === undefined) return;

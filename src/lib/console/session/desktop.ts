@@ -92,8 +92,8 @@ export interface DesktopOptions {
 const DEED: Record<'logout' | 'stop', string> = { logout: 'log out', stop: 'stop' };
 
 /** The command that does it by hand. */
-export function byHand(action: 'logout' | 'stop', ref: ObjectRef): string {
-  return `vmop ${action} ${vmArgument(ref)}`;
+export function byHand(action: 'logout' | 'stop', vm: Pick<Vm, 'argument'>): string {
+  return `vmop ${action} ${vmArgument(vm)}`;
 }
 
 /**
@@ -103,12 +103,12 @@ export function byHand(action: 'logout' | 'stop', ref: ObjectRef): string {
  */
 export async function dealWithDesktop(
   afterwards: Cluster,
-  ref: ObjectRef,
+  { namespace, name, argument }: Pick<Vm, 'namespace' | 'name' | 'argument'>,
   { action, ended, hooks, signal }: DesktopOptions,
 ): Promise<DesktopReport | undefined> {
   if (action === 'none') return undefined;
-  if (action === 'lock') return { action, done: false, sentence: `${ref.name} was not locked: ${NO_LOCK}` };
-  const work = new DesktopWork(afterwards, ref, action, ended);
+  if (action === 'lock') return { action, done: false, sentence: `${name} was not locked: ${NO_LOCK}` };
+  const work = new DesktopWork(afterwards, { namespace, name }, action, ended);
   for (let failures = 0; ; failures++) {
     try {
       return await work.attempt();
@@ -117,17 +117,17 @@ export async function dealWithDesktop(
       const failed = (code: ErrorCode): DesktopReport => ({
         action,
         done: false,
-        sentence: `${ref.name}: ${action} failed after its console was closed: ${reason}${isStatus(error, 403) ? '' : `; ${byHand(action, ref)} does it by hand`}`,
+        sentence: `${name}: ${action} failed after its console was closed: ${reason}${isStatus(error, 403) ? '' : `; ${byHand(action, { argument })} does it by hand`}`,
         code,
       });
       const pause = isAway(error) ? reconnectPause(failures) : undefined;
       if (pause === undefined) return failed(error instanceof VmopError ? error.code : 'failed');
       if (failures === 0) {
         hooks.onWarning(
-          `${ref.name} cannot be asked to ${DEED[action]} yet: ${reason}; it is tried for some minutes, and Ctrl-C gives up`,
+          `${name} cannot be asked to ${DEED[action]} yet: ${reason}; it is tried for some minutes, and Ctrl-C gives up`,
         );
       }
-      hooks.onStep(`trying again in ${pause / 1000} s to ${DEED[action]} on ${ref.name}`);
+      hooks.onStep(`trying again in ${pause / 1000} s to ${DEED[action]} on ${name}`);
       try {
         await sleep(pause, undefined, signal && { signal });
       } catch {

@@ -119,7 +119,7 @@ async function leaveDesktop(
   const { outcome, connection, user } = connected.session;
   if (action !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
   onLeaving?.(true);
-  const report = await dealWithDesktop(afterwards, refOf(vm), {
+  const report = await dealWithDesktop(afterwards, vm, {
     action,
     ended: { outcome: outcome.kind, uid: vm.uid, connection, user },
     hooks,
