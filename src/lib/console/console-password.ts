@@ -6,7 +6,7 @@ import type { Vm } from '../vm/types.ts';
 import { refOf, vmArgument } from '../vm/write.ts';
 import type { ConsoleHooks, ConsoleRequest } from './request.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
-import { hostClock, onHost } from './secret/host-clock.ts';
+import { onHost } from './secret/host-clock.ts';
 import { msUntilExpiry } from './secret/password.ts';
 import {
   rotateDisplayPassword,
