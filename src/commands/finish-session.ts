@@ -8,7 +8,7 @@ export default class FinishSession extends VmopCommand {
   static override hidden = true;
   static override args = {
     vm: Args.string({ required: true }),
-    connection: Args.string({ required: true }),
+    session: Args.string({ required: true }),
   };
   static override flags = {
     uid: Flags.string({ required: true }),

@@ -160,3 +160,27 @@ describe(
     }
   },
 );
+
+test('the second Ctrl-C ends the waiting for an API server that is away', { skip }, async (t) => {
+  const annotations = { 'sandbox.vmop/agent': 'normal' };
+  const vm = await stage.vm(t, { name: 'given-up', annotations, login: 'bob' });
+  await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'bob');
+  const { proxy, kubeconfig } = await startFaultyApi(t, stage.sandbox, await stage.folder());
+  const own = await CliHome.create({ DISPLAY: ':none' });
+  t.after(() => own.close());
+  const line = ['console', vm.name, '--viewer', await stage.viewer(), '--on-disconnect', 'logout'];
+  const vmop = own.start(line, { KUBECONFIG: kubeconfig });
+  await vmop.shows(/connected to/);
+  await vm.shown();
+  const comeBack = await proxy.goAway();
+  vmop.kill('SIGINT');
+  await vmop.shows(/cannot be asked to log out yet/);
+  vmop.kill('SIGINT');
+  const ended = await vmop.ended();
+  await comeBack();
+  assert.equal(ended.code, 130, ended.stderr);
+  assert.match(ended.stderr, /given up: vmop logout vm-given-up does it by hand/);
+  await own.waitForProcesses('nobody goes on with it', (running) => running.length === 0);
+  const { status } = await stage.sandbox.waitFor(vm.name, () => true);
+  assert.equal(status.loggedInUser, 'bob');
+});

@@ -41,7 +41,6 @@ describe('what the page and the guest’s agent tell each other', { skip }, () =
     const web = await startWebConsole({
       bridge: async () =>
         await startBridge({
-          main: 'kept',
           dial: endpointDial(endpoint),
           password: async () => await Promise.resolve(PASSWORD),
           onEvent: () => {},

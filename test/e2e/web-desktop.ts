@@ -82,7 +82,6 @@ export class WebDesktop {
     const source = 'the test';
     const endpoint = { host: { value: '127.0.0.1', source }, port: { value: this.#port, source } };
     return await startBridge({
-      main: 'kept',
       dial: endpointDial(endpoint),
       password: async () => await Promise.resolve(PASSWORD),
       onEvent: () => {},

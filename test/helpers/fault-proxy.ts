@@ -40,6 +40,8 @@ export interface FaultProxy {
   fail(fault: Fault): void;
   /** Tears off all connections, as a restart of the API server does. */
   disconnect(): void;
+  /** Nobody listens any more, until the result is called. */
+  goAway(): Promise<() => Promise<void>>;
   /** Fails when a fault was met less often than it was meant to. */
   assertUsed(): void;
   close(): Promise<void>;
@@ -69,10 +71,17 @@ export async function startFaultProxy(target: { url: string; caPem: string }): P
     else if (fault.status) refuse(outgoing, fault.status, fault.retryAfterSeconds ?? 1);
     else if (!fault.hang) forward(target.url, agent, incoming, outgoing, fault);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const listen = (port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', resolve);
+    });
+  const stop = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  await listen(0);
   const address = server.address();
   assert(typeof address === 'object' && address !== null);
 
@@ -82,6 +91,10 @@ export async function startFaultProxy(target: { url: string; caPem: string }): P
     requests,
     fail: (fault) => faults.push({ fault, left: fault.times ?? 1 }),
     disconnect: () => server.closeAllConnections(),
+    async goAway() {
+      await stop();
+      return () => listen(address.port);
+    },
     assertUsed() {
       const unused = faults.filter(({ left }) => left > 0);
       const list = unused.map(
@@ -90,10 +103,7 @@ export async function startFaultProxy(target: { url: string; caPem: string }): P
       assert.equal(list.length, 0, `faults that nothing met: ${list.join('; ')}`);
     },
     async close() {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await stop();
       agent.destroy();
     },
   };

@@ -130,6 +130,12 @@ export class Context {
     return (await this.#rememberedStanding(namespace)).username;
   }
 
+  /** As `subject`, asked anew: for what goes on for hours. */
+  async subjectNow(namespace: string | undefined): Promise<Subject> {
+    const [standing, settings] = await Promise.all([this.standing(namespace), this.settings]);
+    return subjectOf(standing, settings, this.#parts.options['user-name']);
+  }
+
   /** What the API server says of me now, nothing remembered. */
   async standing(namespace: string | undefined): Promise<Standing> {
     return askStanding(this.cluster, namespace);

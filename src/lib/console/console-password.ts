@@ -1,14 +1,13 @@
 import type { Cluster } from '../cluster/types.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, VmopError } from '../errors.ts';
+import { governingPool } from '../vm/inventory.ts';
 import { VMS } from '../vm/parse.ts';
 import type { Vm } from '../vm/types.ts';
-import { refOf } from '../vm/write.ts';
+import { refOf, vmArgument } from '../vm/write.ts';
 import type { ConsoleHooks, ConsoleRequest } from './request.ts';
-import { UNPROTECTED } from './secret/confirmation.ts';
-import { findDisplaySecret } from './secret/display-secret.ts';
 import { secretWriteDisturbance } from './secret/disturbance.ts';
-import { hostClock, onHost } from './secret/host-clock.ts';
-import { decidePassword, msUntilExpiry } from './secret/password.ts';
+import { onHost } from './secret/host-clock.ts';
+import { msUntilExpiry } from './secret/password.ts';
 import {
   rotateDisplayPassword,
   setPasswordExpiry,
@@ -16,7 +15,31 @@ import {
   type StoredPassword,
 } from './secret/rotate.ts';
 
-type Asked = Pick<ConsoleRequest, 'pool' | 'validitySeconds' | 'confirmMs' | 'signal' | 'afterwards'>;
+interface Asked extends Pick<
+  ConsoleRequest,
+  'pool' | 'validitySeconds' | 'confirmMs' | 'signal' | 'afterwards'
+> {
+  /** The desktop is to be found as it was left: nothing is written that might log somebody out. */
+  spare?: boolean;
+  /** How long a password is left that was made for a channel that came late. */
+  lateMs?: number;
+}
+
+/** A new password was not made, because that would have logged somebody out. */
+export class PasswordWithheld extends VmopError {
+  override readonly name = 'PasswordWithheld';
+
+  constructor(vm: Vm) {
+    const message = `the display password of ${vm.name} has run out, and a new one would log out whoever sits at the desktop`;
+    const hint = `vmop console ${vmArgument(vm)} opens it again, and does that; --validity 8h makes a password that lasts`;
+    super('console', message, { hint, vm: vm.name });
+  }
+}
+
+/** Where a new password would log somebody out the present one need not last for longer than a viewer takes. */
+const SPARED_SECONDS = 15;
+/** All channels of a page or viewer are open by then. */
+const LATE_MS = 10_000;
 
 /** A password this close to its end is not handed out any more. */
 const MARGIN_MS = 5000;
@@ -33,8 +56,11 @@ export class ConsolePassword {
   #stored: StoredPassword | NoPassword;
   /** On the clock of `performance.now`. */
   #endsAt: number;
-  /** Its end was asked for. */
+  /** It was ended. */
   #ended = false;
+  /** Its end was asked for once: whatever is made from then on is ended as well. */
+  #endWanted = false;
+  #lateEnd: NodeJS.Timeout | undefined;
   #renewing: Promise<string | undefined> | undefined;
   #ending: Promise<void> | undefined;
   #withheld = false;
@@ -62,7 +88,6 @@ export class ConsolePassword {
     asked: Asked,
     hooks: ConsoleHooks,
   ): Promise<ConsolePassword> {
-    await warnBeforeWrite(cluster, vm, asked, hooks);
     return new ConsolePassword(cluster, vm, asked, hooks, await lastingPassword(cluster, vm, asked, hooks));
   }
 
@@ -103,6 +128,7 @@ export class ConsolePassword {
    * server has `refused`; unless that would log somebody out, then the old one, and the channel stays away.
    */
   async current(refused?: string): Promise<string | undefined> {
+    if (this.#endWanted) this.#endLater();
     const lasts = !this.#ended && performance.now() < this.#endsAt - MARGIN_MS && this.text !== refused;
     if (this.#stored.kind === 'none' || lasts) return this.text;
     this.#renewing ??= this.#renew().finally(() => {
@@ -111,26 +137,43 @@ export class ConsolePassword {
     return this.#renewing;
   }
 
-  /** Ends it, if it was made for this session: one that was there before may be somebody's. Never rejects. */
+  /**
+   * Ends it, if it was made for this session: one that was there before may be somebody's. One that is made later, for a
+   * channel that comes late, is ended a while after. Never rejects.
+   */
   async end(): Promise<void> {
+    this.#endWanted = true;
+    clearTimeout(this.#lateEnd);
+    await this.#renewing?.catch(() => {});
     if (this.#stored.kind !== 'written') return;
     this.#ended = true;
     this.#ending ??= endPassword(this.#vm, this.#stored.password, this.#asked, this.#hooks);
     await this.#ending;
   }
 
+  #endLater(): void {
+    clearTimeout(this.#lateEnd);
+    this.#lateEnd = setTimeout(() => void this.end(), this.#asked.lateMs ?? LATE_MS).unref();
+  }
+
   async #renew(): Promise<string | undefined> {
     const current = await this.#cluster.get(VMS, refOf(this.#vm));
-    if (!this.#mayDisturb && secretWriteDisturbance(current, this.#asked.pool) !== undefined) {
+    const pool = await governingPool(this.#cluster, current);
+    if (!this.#mayDisturb && secretWriteDisturbance(current, pool) !== undefined) {
       this.#withheld = true;
       this.#hooks.onDetail('a channel comes late, and a new password for it would log somebody out');
       return this.text;
     }
     await this.#ending;
-    const { stored, endsAt } = await lastingPassword(this.#cluster, current, this.#asked, {
-      ...this.#hooks,
-      onStep: (text) => this.#hooks.onDetail(`for a channel that comes late: ${text}`),
-    });
+    const { stored, endsAt } = await lastingPassword(
+      this.#cluster,
+      current,
+      { ...this.#asked, pool },
+      {
+        ...this.#hooks,
+        onStep: (text) => this.#hooks.onDetail(`for a channel that comes late: ${text}`),
+      },
+    );
     this.#stored = stored;
     this.#endsAt = endsAt;
     this.#ending = undefined;
@@ -138,20 +181,6 @@ export class ConsolePassword {
     this.#mayDisturb = false;
     return this.text;
   }
-}
-
-/** Said before the rotation, and only when there will be one. */
-async function warnBeforeWrite(
-  cluster: Cluster,
-  vm: Vm,
-  { pool, validitySeconds }: Asked,
-  { onWarning }: ConsoleHooks,
-): Promise<void> {
-  const disturbance = secretWriteDisturbance(vm, pool);
-  if (disturbance === undefined || vm.status.displayPasswordSerial === UNPROTECTED) return;
-  const [{ secret }, now] = await Promise.all([findDisplaySecret(cluster, refOf(vm)), cluster.now()]);
-  const policy = { now: onHost(now, hostClock(vm, now)), validitySeconds };
-  if (secret && decidePassword(secret, policy).action === 'write') onWarning(disturbance);
 }
 
 interface LastingPassword {
@@ -178,7 +207,13 @@ async function storedPassword(
   asked: Asked,
   hooks: ConsoleHooks,
 ): Promise<StoredPassword | NoPassword> {
-  const { signal, validitySeconds, confirmMs } = asked;
+  const { signal, confirmMs, spare = false } = asked;
+  const disturbance = secretWriteDisturbance(vm, asked.pool);
+  const validitySeconds =
+    spare && disturbance !== undefined
+      ? Math.min(asked.validitySeconds, SPARED_SECONDS)
+      : asked.validitySeconds;
+  let warned = false;
   let written: string | undefined;
   try {
     const password = await rotateDisplayPassword(cluster, refOf(vm), {
@@ -186,6 +221,11 @@ async function storedPassword(
       timeoutMs: confirmMs,
       signal,
       onStep: (step, stored) => {
+        if (step === 'write' && disturbance !== undefined) {
+          if (spare) throw new PasswordWithheld(vm);
+          if (!warned) hooks.onWarning(disturbance);
+          warned = true;
+        }
         written = stored;
         hooks.onStep(
           step === 'write' ? 'setting a new display password' : 'waiting for the runner to confirm it',
@@ -223,12 +263,13 @@ async function storedPassword(
 async function endPassword(
   vm: Vm,
   password: string,
-  { afterwards, pool }: Asked,
+  { afterwards }: Asked,
   { onDetail }: ConsoleHooks,
 ): Promise<void> {
   try {
     // Asked anew: who is logged in may have changed since.
     const current = await afterwards.get(VMS, refOf(vm));
+    const pool = await governingPool(afterwards, current);
     if (secretWriteDisturbance(current, pool) !== undefined) {
       onDetail('the display password is left to its own validity: ending it now would log somebody out');
       return;

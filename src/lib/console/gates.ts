@@ -5,11 +5,13 @@ import {
   agentOf,
   condition,
   confirmedUser,
+  connectionOf,
   consoleUse,
   phaseOf,
   startObstacle,
   wantedUser,
 } from '../vm/state.ts';
+import { whence } from '../vm/console-client.ts';
 import { permissionHint } from '../vm/permissions.ts';
 import type { Permission, Vm, VmPool } from '../vm/types.ts';
 
@@ -24,8 +26,8 @@ interface GateBase {
 
 export type ConsoleGate =
   | (GateBase & { open: true })
-  /** `hint`: what opens it. */
-  | (GateBase & { open: false; code: ErrorCode; hint: string });
+  /** `hint`: what opens it; `question`: a person who is there may open it by a yes. */
+  | (GateBase & { open: false; code: ErrorCode; hint: string; question?: string });
 
 /** Who wants the console. */
 export interface ConsoleAsker {
@@ -34,6 +36,8 @@ export interface ConsoleAsker {
   permissions: ReadonlySet<Permission>;
   /** `--take`: end somebody else's console. */
   take: boolean;
+  /** Connections (`connectionOf`) that are known to be one's own, or may be closed as if they were. */
+  own?: ReadonlySet<string>;
   /** A log-in shall follow once the console is connected. */
   loginFollows?: boolean;
   /** The assignment's pool; undefined when there is none or it is unknown. */
@@ -82,18 +86,35 @@ function permissionGate(vm: Vm, { name: user, permissions, pool }: ConsoleAsker)
   };
 }
 
-function inUseGate(vm: Vm, { name: me, permissions, take }: ConsoleAsker): ConsoleGate {
+export function inUseGate(
+  vm: Vm,
+  { name: me, permissions, take, own }: Pick<ConsoleAsker, 'name' | 'permissions' | 'take' | 'own'>,
+): ConsoleGate {
   const name = 'inUse';
   const { connected, user, client, since } = consoleUse(vm);
   if (!connected) return { name, open: true, sentence: 'nobody is connected' };
-  const from = client === undefined ? '' : ` from ${sanitize(client)}`;
+  const from = client === undefined ? '' : ` ${whence(client)}`;
   const time = since === undefined ? '' : ` since ${since.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   const circumstances = `${from}${time}`;
-  if (user === me) {
+  const connection = connectionOf(vm);
+  if (connection !== undefined && own?.has(connection) === true) {
     return {
       name,
       open: true,
       sentence: `your own console is connected${circumstances}, and will be closed`,
+    };
+  }
+  if (user === me) {
+    // The name stays when a session ends, and whoever connects by hand puts down none.
+    const sentence = `you, or somebody with a viewer started by hand, are connected to ${vm.name}${circumstances}`;
+    if (take) return { name, open: true, sentence: `${sentence}: that console will be closed` };
+    return {
+      name,
+      open: false,
+      sentence,
+      code: 'conflict',
+      hint: `vmop console ${vmArgument(vm)} --take closes that console`,
+      question: `${sentence}. Close that console?`,
     };
   }
   const who = user === undefined ? 'somebody' : sanitize(user);

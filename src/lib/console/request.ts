@@ -13,6 +13,10 @@ export interface ConsoleHooks {
   onWarning: (text: string) => void;
   /** Only with `-v`. */
   onDetail: (text: string) => void;
+  /** The console is there for the first time: what comes now is the person's time. */
+  onConnected?: (() => void) | undefined;
+  /** Asks the person; absent where nobody can be asked. */
+  confirm?: ((question: string) => Promise<boolean>) | undefined;
 }
 
 /** Who shall be logged in on the guest, and when: before the viewer is started, or once it is connected. */

@@ -26,8 +26,11 @@ export interface Runtime {
   readonly signal: AbortSignal;
   /** What starts vmop in another process, arguments aside; absent where it runs inside of one. */
   readonly launcher?: readonly string[];
-  /** Calls `listener`, which must not wait for anything, when the process exits whatever the cause; returns its removal. */
-  onExit(listener: () => void): () => void;
+  /**
+   * Calls `listener`, which must not wait for anything, with the exit code when the process exits whatever the cause;
+   * returns its removal.
+   */
+  onExit(listener: (code: number) => void): () => void;
 }
 
 const SIGNALS: [NodeJS.Signals, EndReason][] = [

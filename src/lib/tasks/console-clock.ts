@@ -3,6 +3,7 @@ export class StepClock {
   readonly #now: () => number;
   readonly #began: number;
   readonly #steps: { text: string; at: number }[] = [];
+  #stopped = false;
 
   /** `now`: milliseconds on any clock that only goes forward. */
   constructor(now: () => number = () => performance.now()) {
@@ -12,11 +13,13 @@ export class StepClock {
 
   /** A step begins, and the one before it ends. */
   step(text: string): void {
-    if (this.#steps.at(-1)?.text !== text) this.#steps.push({ text, at: this.#now() });
+    if (!this.#stopped && this.#steps.at(-1)?.text !== text) this.#steps.push({ text, at: this.#now() });
   }
 
-  /** A line per step with its time, and the time in all. */
-  lines(): string[] {
+  /** A line per step with its time, and the time in all: once, and nothing is measured any more. */
+  stop(): string[] {
+    if (this.#stopped) return [];
+    this.#stopped = true;
     const end = this.#now();
     const lines = this.#steps.map(({ text, at }, index) => {
       const next = this.#steps[index + 1]?.at ?? end;

@@ -1,14 +1,20 @@
-import { VmopError } from '../errors.ts';
+import { EXIT, VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import type { Context } from '../cli/context.ts';
 import { explainFor } from '../cli/refusal.ts';
+import { AlreadyTold } from '../cli/report.ts';
 import type { Settings } from '../cli/settings.ts';
 import { resolveVm } from '../cli/targets.ts';
 import type { DisconnectAction } from '../console-choices.ts';
-import { disconnectRefusal } from '../console/session/after-session.ts';
+import {
+  byHand,
+  disconnectDenial,
+  disconnectRefusal,
+  type DesktopReport,
+} from '../console/session/desktop.ts';
 import { connectionFile } from '../console/connection-file.ts';
-import { disconnectAction, NO_LOCK } from '../console/session/disconnect.ts';
-import { sessionError, sessionSentence } from '../console/session/open-report.ts';
+import { disconnectAction, NO_LOCK } from '../console/session/desktop-decision.ts';
+import { sessionError, sessionSentence } from '../console/session/report.ts';
 import { prepareConsole, type PreparedConsole } from '../console/prepare.ts';
 import { viewerPresentation } from '../console/present/viewer.ts';
 import { writeConnectionFile } from '../console/private-file.ts';
@@ -25,7 +31,7 @@ import { permissionsOn } from '../vm/permissions.ts';
 import type { Vm } from '../vm/types.ts';
 import { StepClock } from './console-clock.ts';
 import { readConsoleCommand, type ConsoleFlags, type ConsolePlace } from './console-request.ts';
-import { finishSessionCommand, UNSEEN } from './finish-session.ts';
+import { finishSessionCommand, sessionArgument } from './finish-session.ts';
 
 /** `vmop console`'s `--json` form. */
 export interface ConsoleResult {
@@ -51,6 +57,8 @@ export interface ConsoleResult {
   outcome?: SessionOutcome['kind'];
   /** From the viewer's start to its end, or until it was left alone. */
   seconds?: number;
+  /** What became of the desktop when the session ended; absent where nothing was asked for, or nobody was there. */
+  desktop?: Pick<DesktopReport, 'action' | 'done' | 'sentence'>;
 }
 
 /** Opens a VM's console, or writes its connection file. */
@@ -75,6 +83,8 @@ export async function runConsole(
     onNote: (text) => terminal.info(text),
     onWarning: (text) => terminal.warn(text),
     onDetail: (text) => terminal.detail(text),
+    onConnected: () => clock.stop().forEach((line) => terminal.detail(line)),
+    ...(terminal.interactive && { confirm: (question: string) => terminal.confirm(question) }),
   };
   try {
     hooks.onStep('looking for the VM');
@@ -95,7 +105,7 @@ export async function runConsole(
     }
   } finally {
     progress.done();
-    for (const line of clock.lines()) terminal.detail(line);
+    for (const line of clock.stop()) terminal.detail(line);
   }
 }
 
@@ -151,8 +161,20 @@ async function openConsole(
   hooks: ConsoleHooks,
 ): Promise<void> {
   const detach = flags.detach === true;
-  const onDisconnect = chosenAction(vm, request, flags, settings, hooks);
+  const { action: onDisconnect, refused } = await chosenAction(context, vm, request, {
+    flags,
+    settings,
+    hooks,
+  });
   const guard = detach ? undefined : startKillGuard(finishSessionCommand(context, vm, onDisconnect));
+  let leaving = false;
+  // The second Ctrl-C ends the process at once; by then the person knows what is still to be done.
+  const forget = context.runtime.onExit((code) => {
+    if (!leaving || code !== EXIT.interrupted) return;
+    guard?.dismiss();
+    if (onDisconnect === 'logout' || onDisconnect === 'stop')
+      context.terminal.warn(`given up: ${byHand(onDisconnect, vm)} does it by hand`);
+  });
   try {
     const presentation = await presentationOf(context, vm, { request, place, flags, guard, hooks });
     const options = {
@@ -161,21 +183,37 @@ async function openConsole(
       detach,
       reconnect: flags.reconnect === true,
       onDisconnect,
-      onConnection: (connection: string | undefined) => guard?.session(connection ?? UNSEEN),
+      standing: async (current: Vm) => {
+        const [subject, pool] = await Promise.all([
+          context.subjectNow(current.namespace),
+          governingPool(context.cluster, current),
+        ]);
+        return { permissions: permissionsOn(current, pool, subject), pool };
+      },
+      onConnection: (connection: string | undefined, user: string | undefined) =>
+        guard?.session(sessionArgument(connection, user)),
+      onLeaving: (pending: boolean) => (leaving = pending),
     };
-    const { prepared, session } = await runSessions(context.cluster, vm, options, hooks);
+    const { prepared, session, desktop = refused } = await runSessions(context.cluster, vm, options, hooks);
     const error = sessionError(session, prepared, presentation, request);
     if (error) throw error;
     const sentence = sessionSentence(session, prepared, presentation);
     if (place.kind === 'web') {
       // The link was the result.
       context.terminal.info(sentence);
-      return;
+    } else {
+      const { outcome, seconds } = session;
+      const viewer = place.plan.name;
+      const result = { ...resultOf(prepared), viewer, outcome: outcome.kind, seconds, ...shown(desktop) };
+      await context.print<ConsoleResult>(result, viewOf(context, sentence));
     }
-    const { outcome, seconds } = session;
-    const result = { ...resultOf(prepared), viewer: place.plan.name, outcome: outcome.kind, seconds };
-    await context.print<ConsoleResult>(result, viewOf(context, sentence));
+    if (desktop?.code !== undefined) {
+      // The page's result was its link: in JSON a second document tells it.
+      const told = place.kind !== 'web' || context.format.kind !== 'json';
+      throw new (told ? AlreadyTold : VmopError)(desktop.code, desktop.sentence, { vm: vm.name });
+    }
   } finally {
+    forget();
     guard?.dismiss();
   }
 }
@@ -228,27 +266,48 @@ async function presentationOf(
   });
 }
 
-/** What the flag asks for must be possible; what others have set gives way. Error: `forbidden`. */
-function chosenAction(
+function shown(desktop: DesktopReport | undefined): Pick<ConsoleResult, 'desktop'> {
+  if (desktop === undefined) return {};
+  const { action, done, sentence } = desktop;
+  return { desktop: { action, done, sentence } };
+}
+
+interface ChosenAction {
+  action: DisconnectAction;
+  /** What was wished by others than the flag, and will not be done. */
+  refused?: DesktopReport;
+}
+
+/**
+ * What the flag asks for must be possible; what others have set gives way. Errors: `forbidden`, `state` where a pool
+ * decides who is logged in.
+ */
+async function chosenAction(
+  context: Context,
   vm: Vm,
   request: ConsoleRequest,
-  flags: ConsoleFlags,
-  settings: Settings,
-  { onWarning }: ConsoleHooks,
-): DisconnectAction {
+  {
+    flags,
+    settings,
+    hooks: { onWarning },
+  }: Pick<OpenOptions, 'flags' | 'settings'> & { hooks: ConsoleHooks },
+): Promise<ChosenAction> {
   const asked = flags['on-disconnect'];
   const { action, problem } = disconnectAction(asked, vm, settings.onDisconnect);
   if (problem !== undefined) onWarning(problem);
   if (action === 'lock') onWarning(NO_LOCK);
   if (flags.detach === true && action !== 'none') {
     onWarning(`with --detach nobody is there to ${action} when the session ends`);
-    return 'none';
+    return { action: 'none' };
   }
-  const refusal = disconnectRefusal(action, vm, request);
-  if (refusal === undefined) return action;
+  const refusal =
+    disconnectRefusal(action, vm, request) ??
+    (await disconnectDenial(context.cluster, action, vm, request.me));
+  if (refusal === undefined) return { action };
   if (asked !== undefined) throw refusal;
-  onWarning(`${refusal.message}: the desktop stays as it is when the session ends`);
-  return 'none';
+  const sentence = `${refusal.message}: the desktop stays as it is when the session ends`;
+  onWarning(sentence);
+  return { action: 'none', refused: { action, done: false, sentence } };
 }
 
 function lookOf(vm: Vm, flags: ConsoleFlags): { title: string; fullScreen: boolean } {

@@ -7,6 +7,7 @@ import { formatAge } from '../output/duration.ts';
 import { labelledLines, labelledText, type LabelledLine } from '../output/labelled.ts';
 import { formatTime } from '../output/plain.ts';
 import { formatBytes } from '../output/quantity.ts';
+import { whence } from '../vm/console-client.ts';
 import { describeVm, type PasswordState, type VmDetail } from '../vm/detail.ts';
 import { eventsOf, REGARDING_EVENTS, type VmEvent } from '../vm/events.ts';
 import { withoutLostRunner } from '../vm/lost-runner.ts';
@@ -76,7 +77,7 @@ export function detailLines(vm: VmDetail, now: Date): LabelledLine[] {
   const consoleText = console.connected
     ? [
         console.user ?? 'somebody',
-        console.client && `from ${console.client}`,
+        console.client && whence(console.client),
         console.since && `since ${formatTime(console.since)}`,
       ]
         .filter(Boolean)

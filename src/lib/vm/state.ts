@@ -55,10 +55,16 @@ export interface ConsoleUse {
   since?: Date;
 }
 
-/** Who uses the console now. User and client of an earlier connection stay in the status: they count only while connected. */
+/**
+ * Who uses the console now. User and client of an earlier connection stay in the status: they count only while
+ * connected, and a connection counts only when it is not older than the machine that runs. The name may still be an
+ * earlier user's where somebody has connected with a viewer by hand.
+ */
 export function consoleUse(vm: Vm): ConsoleUse {
   const connection = condition(vm, 'ConsoleConnected');
-  if (connection?.status !== 'True' || !isRunning(vm)) return { connected: false };
+  if (connection?.status !== 'True' || !isRunning(vm) || isOfEarlierRun(vm, connection)) {
+    return { connected: false };
+  }
   const { consoleUser, consoleClient } = vm.status;
   return {
     connected: true,
@@ -66,6 +72,18 @@ export function consoleUse(vm: Vm): ConsoleUse {
     ...(consoleClient === undefined ? {} : { client: consoleClient }),
     ...(connection.lastTransitionTime === undefined ? {} : { since: connection.lastTransitionTime }),
   };
+}
+
+/** Set before the machine started that runs now; while it terminates, its time may be that of the beginning end. */
+function isOfEarlierRun(vm: Vm, { lastTransitionTime: set }: Condition): boolean {
+  const began = isTerminating(vm) ? undefined : condition(vm, 'Running')?.lastTransitionTime;
+  return set !== undefined && began !== undefined && set < began;
+}
+
+/** Identifies the console connection that a VM shows; undefined when there is none. */
+export function connectionOf(vm: Vm): string | undefined {
+  const { connected, client, since } = consoleUse(vm);
+  return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
 }
 
 /** Who is logged in on the guest, as its agent confirmed. A machine that was killed leaves a name behind: nobody is. */

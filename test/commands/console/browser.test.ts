@@ -15,7 +15,7 @@ import { runSessions, type SessionsOptions } from '../../../src/lib/console/sess
 import type { Presentation } from '../../../src/lib/console/session/show.ts';
 import { agentOf } from '../../../src/lib/vm/state.ts';
 import type { Vm } from '../../../src/lib/vm/types.ts';
-import { sessionError } from '../../../src/lib/console/session/open-report.ts';
+import { sessionError } from '../../../src/lib/console/session/report.ts';
 import { Situations } from '../../e2e/situations.ts';
 import type { VmopProcess } from '../../helpers/vmop.ts';
 import { linkAsViewer } from '../../lib/console/bridge/spice-viewer.ts';

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { userRules } from '../../../src/lib/sandbox/rules.ts';
 import { DISPLAY_SECRETS } from '../../../src/lib/console/secret/display-secret.ts';
 import { consoleUse, isRunning } from '../../../src/lib/vm/state.ts';
+import { asObject } from '../../../src/lib/cluster/parse.ts';
 import { VMS } from '../../../src/lib/vm/parse.ts';
 import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage, viewerGone, type StagedVm } from './stage.ts';
@@ -39,6 +40,15 @@ describe('a session ends, and the cause is told', { concurrency: true }, () => {
       [0, 'the console of vm-closed was closed after N s\n'],
     );
     assert.equal((await vm.secret()).expiry, 'now');
+  });
+
+  test('-v tells how long the opening took as soon as it is open', async (t) => {
+    const vm = await stage.vm(t, { name: 'timed' });
+    const { console, viewer } = await open(vm, ['-v']);
+    await console.shows(' s  in all');
+    await closeWindow(viewer);
+    const ended = await console.ended;
+    assert.equal(ended.stderr.match(/ s {2}in all$/gm)?.length, 1, ended.stderr);
   });
 
   test('somebody takes it', async (t) => {
@@ -171,11 +181,11 @@ describe('passwords that do not open the display', { concurrency: true }, () => 
 describe('--on-disconnect', { concurrency: true }, () => {
   const agent = { 'sandbox.vmop/agent': 'normal' };
 
-  async function closedWith(vm: StagedVm, args: string[], options?: RunOptions) {
-    const { console, viewer } = await open(vm, args, options);
+  async function closedWith(vm: StagedVm, args: string[], code = 0) {
+    const { console, viewer } = await open(vm, args);
     await closeWindow(viewer);
     const ended = await console.ended;
-    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(ended.code, code, ended.stderr);
     return ended;
   }
 
@@ -189,7 +199,7 @@ describe('--on-disconnect', { concurrency: true }, () => {
 
   test('logout, where nobody was logged in', async (t) => {
     const vm = await stage.vm(t, { name: 'nobody' });
-    const ended = await closedWith(vm, ['--on-disconnect', 'logout']);
+    const ended = await closedWith(vm, ['--on-disconnect', 'logout'], 8);
     situations.saw(
       '--on-disconnect logout, and nobody was logged in',
       ended,
@@ -202,8 +212,38 @@ describe('--on-disconnect', { concurrency: true }, () => {
     const spec = { permissions: [{ user: 'alice', may: ['accessConsole'] }] };
     const vm = await stage.vm(t, { name: 'kept', annotations: agent, login: 'alice', spec });
     await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'alice');
-    const ended = await closedWith(vm, ['--on-disconnect', 'logout'], { user: 'alice' });
-    situations.saw('--on-disconnect logout, and RBAC forbids it', ended, vm.name, /logout failed/);
+    const args = [vm.name, '--viewer', await stage.viewer(), '--on-disconnect', 'logout'];
+    const ended = await stage.run(args, { user: 'alice' });
+    assert.equal(ended.code, 4, ended.stderr);
+    situations.saw('--on-disconnect logout, and RBAC forbids it', ended, vm.name);
+  });
+
+  test('logout, which the VM’s annotation wishes and RBAC forbids', async (t) => {
+    const spec = { permissions: [{ user: 'alice', may: ['accessConsole'] }] };
+    const annotations = { ...agent, 'vmop/on-disconnect': 'logout' };
+    const vm = await stage.vm(t, { name: 'wished', annotations, login: 'alice', spec });
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'alice');
+    const { console, viewer } = await open(vm, ['-o', 'json'], { user: 'alice' });
+    await closeWindow(viewer);
+    const ended = await console.ended;
+    assert.equal(ended.code, 0, ended.stderr);
+    const { desktop } = asObject(ended.json());
+    const { action, done } = asObject(desktop);
+    assert.deepEqual([action, done], ['logout', false]);
+    situations.saw('the VM’s annotation says logout, and RBAC forbids it', ended, vm.name, /stays as it is/);
+  });
+
+  test('logout, and a pool decides who is logged in', async (t) => {
+    await stage.sandbox.addPool({ name: 'leased', spec: { loginOnAssignment: true } });
+    const vm = await stage.vm(t, {
+      name: 'leased',
+      annotations: agent,
+      spec: { pools: ['leased'] },
+      status: { assignment: { pool: 'leased', user: 'bob' } },
+    });
+    const ended = await stage.run([vm.name, '--viewer', await stage.viewer(), '--on-disconnect', 'logout']);
+    assert.equal(ended.code, 8, ended.stderr);
+    situations.saw('--on-disconnect logout, and a pool decides who is logged in', ended, vm.name);
   });
 
   test('stop', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { consoleUse } from '../../../src/lib/vm/state.ts';
 import { Situations } from '../../e2e/situations.ts';
 import { closeWindow, consoleStage } from './stage.ts';
 
@@ -47,7 +48,14 @@ describe('somebody is there', { concurrency: true }, () => {
     situations.saw('--take without the permission', forbidden, vm.name);
     const taken = await stage.run([vm.name, '--file', '-', '--take']);
     assert.equal(taken.code, 0, taken.stderr);
-    situations.saw('--take', taken, vm.name, /^bob is connected/);
+    situations.saw('--take', taken, vm.name, /^warning: bob is connected/);
+    const quiet = await stage.run([vm.name, '--file', '-', '--take', '--quiet']);
+    assert.equal(quiet.code, 0);
+    assert.match(
+      quiet.stderr,
+      /^warning: you, or somebody .* connected to vm-in-use .*: that console will be closed$/m,
+    );
+    assert.equal(quiet.stderr.trimEnd().split('\n').length, 1, 'and nothing else');
   });
 
   test('by a viewer that was started by hand', async (t) => {
@@ -59,17 +67,81 @@ describe('somebody is there', { concurrency: true }, () => {
     situations.saw('somebody is there who gave no name', refused, vm.name);
   });
 
-  test('one’s own other console', async (t) => {
-    const vm = await stage.vm(t, { name: 'own' });
+  test('one’s own other console, or somebody who came by hand after it', async (t) => {
+    const vm = await stage.vm(t, { name: 'own', spec: may('accessConsole') });
     await vm.takenBy('admin', '10.0.0.9');
     const viewer = await stage.viewer();
-    const console = stage.start([vm.name, '--viewer', viewer]);
-    await console.shows('connected to vm-own');
+    const refused = await stage.run([vm.name, '--viewer', viewer]);
+    assert.equal(refused.code, 5, refused.stderr);
+    situations.saw('one’s own console may be open elsewhere', refused, vm.name);
+    const console = stage.start([vm.name, '--viewer', viewer, '--take']);
+    await console.shows('connected to vm-own; close');
     await closeWindow(viewer);
     const ended = await console.ended;
     assert.equal(ended.code, 0, ended.stderr);
-    situations.saw('one’s own console is open elsewhere', ended, vm.name, /^your own console/);
+    situations.saw('the same, with --take', ended, vm.name, /^warning: you, or somebody/);
   });
+
+  test('on a terminal it is asked', async (t) => {
+    const vm = await stage.vm(t, { name: 'asked' });
+    await vm.takenBy('admin', '10.0.0.9');
+    const viewer = await stage.viewer();
+    const no = stage.start([vm.name, '--viewer', viewer], { terminal: true });
+    await no.shows('Close that console?');
+    no.runtime.type('n\r');
+    assert.equal((await no.ended).code, 5);
+    const yes = stage.start([vm.name, '--viewer', viewer], { terminal: true });
+    await yes.shows('Close that console?');
+    yes.runtime.type('y\r');
+    await vm.shown();
+    await yes.shows('connected to vm-asked; close');
+    await closeWindow(viewer);
+    const ended = await yes.ended;
+    assert.equal(ended.code, 0, ended.stderr);
+  });
+
+  test('one’s name goes with the session, so that nobody stands there for one', async (t) => {
+    const vm = await stage.vm(t, { name: 'nameless' });
+    const viewer = await stage.viewer();
+    const console = stage.start([vm.name, '--viewer', viewer]);
+    await vm.shown();
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.consoleUser === 'admin');
+    await closeWindow(viewer);
+    assert.equal((await console.ended).code, 0);
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.consoleUser === undefined);
+    vm.machine().connectConsole('10.0.0.9');
+    await stage.sandbox.waitFor(vm.name, (current) => consoleUse(current).connected);
+    const refused = await stage.run([vm.name, '--viewer', viewer]);
+    assert.equal(refused.code, 5, refused.stderr);
+    assert.match(refused.stderr, /^error: somebody is connected to vm-nameless from 10\.0\.0\.9/m);
+  });
+
+  test('the name of whoever is there comes back when taking the console fails', async (t) => {
+    const vm = await stage.vm(t, { name: 'untaken' });
+    await vm.takenBy('bob', '10.0.0.9');
+    const failed = await stage.run([vm.name, '--viewer', await stage.viewer('exit 1\n'), '--take']);
+    assert.equal(failed.code, 9, failed.stderr);
+    const { status } = await stage.sandbox.waitFor(vm.name, () => true);
+    assert.equal(status.consoleUser, 'bob');
+  });
+
+  for (const [way, name, args] of [
+    ['directly', 'late', []],
+    ['behind the API server', 'late-tunnel', ['--tunnel', 'always']],
+  ] as const) {
+    test(`somebody comes while it is prepared, ${way}`, async (t) => {
+      const vm = await stage.vm(t, { name, annotations: { 'sandbox.vmop/agent': 'slow:1500' } });
+      const slow = await stage.viewer(`sleep 2\nexec ${await stage.viewer()} "$@"\n`);
+      const login = way === 'directly' ? ['--login', 'alice', '--login-first'] : [];
+      const console = stage.start([vm.name, '--viewer', slow, ...login, ...args]);
+      await console.shows(way === 'directly' ? 'logging in alice' : 'starting remote-viewer');
+      await vm.takenBy('bob', '10.0.0.9');
+      const ended = await console.ended;
+      assert.equal(ended.code, 5, ended.stderr);
+      assert.match(ended.stderr, new RegExp(`^error: bob is connected to vm-${name} from 10`, 'm'));
+      assert.equal(consoleUse(await stage.sandbox.waitFor(vm.name, () => true)).user, 'bob');
+    });
+  }
 
   test('a name that an earlier session left is nobody', async (t) => {
     const vm = await stage.vm(t, { name: 'left-name' });

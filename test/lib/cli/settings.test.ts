@@ -48,6 +48,18 @@ describe('settings', () => {
     ['a context’s empty section', ALL, 'lab', BASE],
     ['an empty file', '', 'x', {}],
     ['comments only', '# nothing\n---\n', 'x', {}],
+    [
+      'what becomes of a desktop, and the way to it, per context',
+      'tunnel: never\nonDisconnect: logout\ncontexts:\n  x: {tunnel: always, onDisconnect: stop}\n',
+      'x',
+      { tunnel: 'always', onDisconnect: 'stop' },
+    ],
+    [
+      'the same for another context',
+      'tunnel: never\nonDisconnect: logout\ncontexts:\n  x: {tunnel: always, onDisconnect: stop}\n',
+      'y',
+      { tunnel: 'never', onDisconnect: 'logout' },
+    ],
     ['no section at all', 'contexts: {}\n', 'x', {}],
     [
       'a context with the name of something that every object has',
@@ -101,6 +113,12 @@ describe('errors name file, line and key', () => {
     ['hosts with a number', 'hosts:\n  a: 1\n', 'f:1: hosts must be a map from host to host'],
     ['proxy', 'proxy: 3128\n', 'f:1: proxy must be a URL such as http://proxy:3128'],
     ['ca', 'ca: true\n', 'f:1: ca must be the path of a PEM file'],
+    ['tunnel', 'tunnel: maybe\n', 'f:1: tunnel must be auto or always or never'],
+    [
+      'onDisconnect in a context',
+      'contexts:\n  x:\n    onDisconnect: explode\n',
+      'f:3: contexts.x.onDisconnect must be none or lock or logout or stop',
+    ],
     ['userName', 'userName: 7\n', 'f:1: userName must be a name'],
     ['roles', 'roles: staff\n', 'f:1: roles must be a map from group to role'],
     [

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { ConsolePassword } from '../../../src/lib/console/console-password.ts';
+import { ConsolePassword, PasswordWithheld } from '../../../src/lib/console/console-password.ts';
 import type { ConsoleHooks } from '../../../src/lib/console/request.ts';
 import { asObject, asString } from '../../../src/lib/cluster/parse.ts';
+import { until } from '../../commands/suite.ts';
 import { fakeApi, type FakeApi } from './fake-api.ts';
 import { RUNNING, secretObject, vmObject, vmOf, type VmFields } from './objects.ts';
 
@@ -24,6 +25,8 @@ interface Options {
   data?: Record<string, string>;
   validitySeconds?: number;
   confirmMs?: number;
+  spare?: boolean;
+  lateMs?: number;
   /** Aborted as soon as a password is written. */
   interrupted?: boolean;
   /** Before the password is prepared. */
@@ -37,6 +40,8 @@ async function setUp(t: TestContext, options: Options = {}): Promise<Setup> {
     data = LOCKED,
     validitySeconds = 60,
     confirmMs = 10_000,
+    spare = false,
+    lateMs = 10_000,
     interrupted = false,
     onReady,
   } = options;
@@ -65,7 +70,15 @@ async function setUp(t: TestContext, options: Options = {}): Promise<Setup> {
   };
   const hooks: ConsoleHooks = { onStep: say, onNote: say, onWarning: say, onDetail: say };
   const { signal } = controller;
-  const asked = { pool: undefined, validitySeconds, confirmMs, signal, afterwards: api.cluster };
+  const asked = {
+    pool: undefined,
+    validitySeconds,
+    confirmMs,
+    spare,
+    lateMs,
+    signal,
+    afterwards: api.cluster,
+  };
   const vm = vmOf({ ...fields, status: { displayPasswordSerial: serial, ...fields.status } });
   const made = { api, told, stored, writes: () => api.patches.length };
   onReady?.(made);
@@ -94,6 +107,50 @@ test('after it was ended all channels that come late get the same new one', asyn
   assert.equal(writes(), 3);
   await password.end();
   assert.deepEqual([stored().expiry, writes()], ['now', 4]);
+});
+
+test('what is made for a channel that comes late is ended, too', async (t) => {
+  const { password, stored, writes } = await setUp(t, { lateMs: 300 });
+  await password.end();
+  const late = await password.current();
+  assert.equal(stored().password, late);
+  await until(() => stored().expiry === 'now');
+  assert.equal(writes(), 4);
+});
+
+test('at the end it is ended also while it is being made', async (t) => {
+  const { password, stored } = await setUp(t);
+  await password.end();
+  const late = password.current();
+  await password.end();
+  assert.equal(stored().expiry, 'now');
+  assert.equal(stored().password, await late);
+});
+
+const AGENT = { ...RUNNING, VmopAgentConnected: 'True/VmopAgentStarted' };
+
+test('opened again, a desktop is spared: a new password would log somebody out', async (t) => {
+  const vm = { conditions: AGENT };
+  const writes: (() => number)[] = [];
+  const onReady = (made: Omit<Setup, 'password'>): void => void writes.push(made.writes);
+  await assert.rejects(setUp(t, { vm, spare: true, onReady }), (error) => {
+    assert.ok(error instanceof PasswordWithheld);
+    assert.match(
+      error.message,
+      /^the display password of desktop-1 has run out, and a new one would log out/,
+    );
+    return true;
+  });
+  const data = {
+    'display-password': 'lasting',
+    'password-expiry': String(Math.floor(Date.now() / 1000) + 30),
+  };
+  const { password } = await setUp(t, { vm, data, spare: true, onReady });
+  assert.equal(password.text, 'lasting', 'it lasts for long enough');
+  assert.deepEqual(
+    writes.map((count) => count()),
+    [0, 0],
+  );
 });
 
 test('one that the server refused is not handed out again', async (t) => {
@@ -137,8 +194,7 @@ test('a display that asks for none', async (t) => {
 });
 
 test('nobody is logged out for a channel that comes late, nor to end it', async (t) => {
-  const agent = { ...RUNNING, VmopAgentConnected: 'True/VmopAgentStarted' };
-  const { password, writes, told } = await setUp(t, { vm: { conditions: agent } });
+  const { password, writes, told } = await setUp(t, { vm: { conditions: AGENT } });
   assert.match(told[0] ?? '', /makes the agent of desktop-1 log out/, 'it is said before');
   const first = password.text;
   assert.equal(await password.current(first), first);

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ErrorCode } from '../../../src/lib/errors.ts';
 import { consoleGates, gateError, type ConsoleAsker, type GateName } from '../../../src/lib/console/gates.ts';
-import type { Permission } from '../../../src/lib/vm/types.ts';
+import { connectionOf } from '../../../src/lib/vm/state.ts';
+import type { Permission, Vm } from '../../../src/lib/vm/types.ts';
 import { RUNNING, vmOf, type VmFields } from './objects.ts';
 
 const FREE = { ...RUNNING, UserLoggedIn: 'False/NotRequested', ConsoleConnected: 'False/Disconnected' };
-const BUSY = { ...FREE, ConsoleConnected: 'True/Connected@2026-07-01T09:30:00Z' };
+const BUSY = { ...FREE, ConsoleConnected: 'True/Connected@2026-07-01T10:30:00Z' };
 const BY_BOB = { consoleUser: 'bob', consoleClient: '10.1.2.3' };
 const ACCESS: Permission[] = ['accessConsole'];
 const TAKE: Permission[] = ['accessConsole', 'takeConsole'];
@@ -75,7 +76,7 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     [
       'inUse',
       'conflict',
-      /^bob is connected to desktop-1 from 10\.1\.2\.3 since 2026-07-01 09:30 UTC$/,
+      /^bob is connected to desktop-1 from 10\.1\.2\.3 since 2026-07-01 10:30 UTC$/,
       /^ask bob to leave$/,
     ],
   ],
@@ -98,8 +99,34 @@ const CASES: [what: string, vm: VmFields, asker: ConsoleAsker, shut: Shut | unde
     ['inUse', 'forbidden', /alice does not hold takeConsole/, /ask bob/],
   ],
   [
-    'in use by alice herself',
+    'in use under her own name: by her, or by somebody who connected by hand after her',
+    { conditions: BUSY, status: { consoleUser: 'alice', consoleClient: '10.1.2.3' } },
+    asker(ACCESS),
+    [
+      'inUse',
+      'conflict',
+      /^you, or somebody with a viewer started by hand, are connected to desktop-1 from 10\.1\.2\.3 since/,
+      /^vmop console ns\/desktop-1 --take closes that console$/,
+    ],
+  ],
+  [
+    'in use under her own name, and --take needs no permission then',
     { conditions: BUSY, status: { consoleUser: 'alice' } },
+    asker(ACCESS, { take: true }),
+    undefined,
+  ],
+  [
+    'in use by a connection that is known to be hers, whatever its name',
+    { conditions: BUSY, status: BY_BOB },
+    asker(ACCESS, { own: new Set([connectionOf(vmOf({ conditions: BUSY, status: BY_BOB })) ?? '']) }),
+    undefined,
+  ],
+  [
+    'a connection that is older than the machine is none',
+    {
+      conditions: { ...BUSY, ConsoleConnected: 'True/Connected@2026-07-01T09:59:59Z' },
+      status: BY_BOB,
+    },
     asker(ACCESS),
     undefined,
   ],
@@ -205,10 +232,12 @@ for (const [what, fields, who, shut] of CASES) {
 }
 
 test('what will be ended is said', () => {
+  const vm = (user: string): Vm => vmOf({ conditions: BUSY, status: { consoleUser: user } });
   const sentenceOf = (user: string, who: ConsoleAsker): string | undefined =>
-    consoleGates(vmOf({ conditions: BUSY, status: { consoleUser: user } }), who)[2]?.sentence;
+    consoleGates(vm(user), who)[2]?.sentence;
+  const own = new Set([connectionOf(vm('alice')) ?? '']);
   assert.match(
-    sentenceOf('alice', asker(ACCESS)) ?? '',
+    sentenceOf('alice', asker(ACCESS, { own })) ?? '',
     /your own console is connected since .*, and will be closed/,
   );
   assert.match(sentenceOf('bob', asker(TAKE, { take: true })) ?? '', /bob .*, and will be disconnected/);

@@ -22,8 +22,8 @@ export interface FakeRuntime extends Runtime {
   type(keys: string): void;
   interrupt(reason: EndReason): void;
   resize(columns: number, rows: number): void;
-  /** Runs what was left to do at exit and tells how much it was. */
-  exit(): number;
+  /** Runs what was left to do at exit (code 0) and tells how much it was. */
+  exit(code?: number): number;
 }
 
 interface Sink {
@@ -62,7 +62,7 @@ export function createFakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime
     ? Object.assign(keyboard, { isTTY: true, setRawMode: () => undefined })
     : keyboard;
   const abort = new AbortController();
-  const exits = new Set<() => void>();
+  const exits = new Set<(code: number) => void>();
   return {
     stdin,
     stdout: stdout.stream,
@@ -85,8 +85,8 @@ export function createFakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime
       stdout.stream.emit('resize');
       stderr.stream.emit('resize');
     },
-    exit() {
-      for (const listener of exits) listener();
+    exit(code = 0) {
+      for (const listener of exits) listener(code);
       return exits.size;
     },
   };

@@ -11,5 +11,8 @@ test('each step has its time, and a step that is said again is one', () => {
   clock.step('calling');
   clock.step('calling');
   now = 1450;
-  assert.deepEqual(clock.lines(), ['   0.040 s  gates', '   1.300 s  calling', '   1.350 s  in all']);
+  assert.deepEqual(clock.stop(), ['   0.040 s  gates', '   1.300 s  calling', '   1.350 s  in all']);
+  now = 9_000_000;
+  clock.step('what the person does');
+  assert.deepEqual(clock.stop(), [], 'it is told once, and hours of a session are nobody’s waiting');
 });

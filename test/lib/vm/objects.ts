@@ -32,14 +32,15 @@ export const CREATED: Conditions = {
 
 export function conditionsOf(conditions: Conditions): JsonObject[] {
   return Object.entries(conditions).map(([type, text]) => {
-    const [status, reason = ''] = text.split('/');
+    const [told = '', time = '2026-07-01T10:00:00Z'] = text.split('@');
+    const [status, reason = ''] = told.split('/');
     return {
       type,
       status,
       reason,
       message: '',
       observedGeneration: 1,
-      lastTransitionTime: '2026-07-01T10:00:00Z',
+      lastTransitionTime: time,
     };
   });
 }

@@ -128,6 +128,11 @@ describe('trap 11: user and client of an earlier console stay in the status', ()
       { connected: true, since: new Date('2026-07-01T10:00:00Z') },
     ],
     [
+      'left by an earlier run of the machine',
+      { conditions: { ...RUNNING, ConsoleConnected: 'True/Connected@2026-07-01T09:59:59Z' }, status: stale },
+      { connected: false },
+    ],
+    [
       'killed by force while connected',
       {
         conditions: { ...TERMINATING, ConsoleConnected: 'True/Connected' },

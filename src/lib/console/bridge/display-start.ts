@@ -16,7 +16,7 @@ const BEGINNING_MS = 10_000;
 /** How long the server may take to end a connection whose other side has ended. */
 const GONE_MS = 500;
 /** How long the server may take to answer for a viewer that has gone. */
-const ANSWER_MS = 2_000;
+const ANSWER_MS = 10_000;
 
 /**
  * Carries what the viewer of a linked display says to the server, until the first answer waits in the server's stream.

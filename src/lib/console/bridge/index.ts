@@ -21,6 +21,8 @@ export type BridgeEvent =
   | { type: 'refused'; channel: SpiceChannel; by: 'bridge' | 'server'; result: number }
   /** No SPICE server was met for a channel, or no password could be had. */
   | { type: 'unreachable'; error: VmopError }
+  /** `admitsMain` said no. */
+  | { type: 'notAdmitted'; error: VmopError }
   /** A channel that was linked is over. */
   | { type: 'closed'; channel: SpiceChannel; by: 'viewer' | 'server' };
 
@@ -42,12 +44,8 @@ export interface BridgeOptions {
    * server refused, which is then not to be given again. The caller decides when to make a new one.
    */
   password: AskPassword;
-  /**
-   * A session has one main channel, and a second one would end it. `kept`: the second is refused, so that a ticket that
-   * somebody has read takes nothing; `replaced`: it is the same page, opened anew, and what it had before is ended first,
-   * without an event.
-   */
-  main: 'kept' | 'replaced';
+  /** Asked for each main channel before the server is: it would throw out whoever is there. Rejects with why not. */
+  admitsMain?: (() => Promise<void>) | undefined;
   onEvent: (event: BridgeEvent) => void;
 }
 
@@ -55,44 +53,41 @@ export interface BridgeOptions {
 const MOST_LINKING = 64;
 
 /** How long a bridge that closes lets displays begin. */
-const BEGUN_MS = 2_500;
+const BEGUN_MS = 5_000;
 
-interface Served {
-  /** Resolves when nothing is left of it, also towards the server. */
-  over: Promise<void>;
-  /** Its page has been opened anew: of this one nobody wants to hear any more. */
-  replaced: boolean;
-}
-
-export async function startBridge({ dial, password, main, onEvent }: BridgeOptions): Promise<Bridge> {
+/** A session has one main channel: a second one, for a ticket that somebody has read, would end it and is refused. */
+export async function startBridge({ dial, password, admitsMain, onEvent }: BridgeOptions): Promise<Bridge> {
   const key = await createBridgeKey();
   const closing = new AbortController();
   const { signal } = closing;
   const closed = new AbortController();
-  const served = new Map<Duplex, Served>();
-  const mains = new Set<Duplex>();
+  /** What is open; each resolves when nothing is left of it, also towards the server. */
+  const served = new Map<Duplex, Promise<void>>();
+  let main: Duplex | undefined;
   /** Displays that the server knows of and has not answered yet: until then the session must not end. */
   const beginning = new Map<Duplex, Promise<void>>();
   const allBegun = async (): Promise<unknown> => await Promise.all(beginning.values());
   let linking = 0;
 
+  const tell = (event: BridgeEvent): void => {
+    if (!signal.aborted) onEvent(event);
+  };
+
   const admit = async (viewer: Duplex, { type }: SpiceChannel, begun: Promise<void>): Promise<boolean> => {
     if (type === 'display') beginning.set(viewer, begun);
     if (type !== 'main') return true;
-    if (main === 'kept' && mains.size > 0) return false;
-    mains.add(viewer);
-    if (main === 'replaced') await endOthers(viewer);
-    return true;
-  };
-
-  /** A server that still ends one session when the next begins may end both. */
-  const endOthers = async (viewer: Duplex): Promise<void> => {
-    const others = [...served].filter(([each]) => each !== viewer);
-    for (const [each, one] of others) {
-      one.replaced = true;
-      each.destroy();
+    // Of one that has gone the server is still to take notice.
+    if (main?.destroyed === true) await served.get(main);
+    if (main !== undefined) return false;
+    main = viewer;
+    try {
+      await admitsMain?.();
+      return true;
+    } catch (error) {
+      main = undefined;
+      if (error instanceof VmopError) tell({ type: 'notAdmitted', error });
+      return false;
     }
-    await Promise.all(others.map(([, { over }]) => over));
   };
 
   const linkViewer = async (viewer: Duplex, begun: Promise<void>): ReturnType<typeof linkChannel> => {
@@ -105,7 +100,7 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
     }
   };
 
-  const serve = async (viewer: Duplex, tell: (event: BridgeEvent) => void): Promise<void> => {
+  const serve = async (viewer: Duplex): Promise<void> => {
     const begun = Promise.withResolvers<void>();
     const hasBegun = (): void => {
       beginning.delete(viewer);
@@ -135,8 +130,9 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
       // The rest is a viewer that went away or never was one.
     } finally {
       hasBegun();
-      mains.delete(viewer);
+      if (main === viewer) main = undefined;
       viewer.destroy();
+      served.delete(viewer);
     }
   };
 
@@ -149,18 +145,13 @@ export async function startBridge({ dial, password, main, onEvent }: BridgeOptio
         viewer.destroy();
         return;
       }
-      const one: Served = { over: Promise.resolve(), replaced: false };
-      const tell = (event: BridgeEvent): void => {
-        if (!signal.aborted && !one.replaced) onEvent(event);
-      };
-      served.set(viewer, one);
-      one.over = serve(viewer, tell).finally(() => served.delete(viewer));
+      served.set(viewer, serve(viewer));
     },
     async close() {
       closing.abort();
       for (const viewer of served.keys()) viewer.destroy();
       const late = setTimeout(() => closed.abort(), BEGUN_MS);
-      await Promise.all([...served.values()].map(({ over }) => over));
+      await Promise.all(served.values());
       clearTimeout(late);
     },
   };

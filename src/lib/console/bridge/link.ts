@@ -25,7 +25,10 @@ export interface LinkOptions {
   key: BridgeKey;
   dial: Dial;
   password: AskPassword;
-  /** Asked once the ticket was shown: whether there is room for the channel beside those that are open. */
+  /**
+   * Asked once the ticket was shown: whether there is room for the channel beside those that are open, and nobody would
+   * be thrown out who is not to be. What it rejects with ends the link.
+   */
   admits: (channel: SpiceChannel) => Promise<boolean>;
   /** Ends the linking. */
   signal: AbortSignal;

@@ -3,14 +3,11 @@ import type { Cluster, ObjectRef } from '../../cluster/types.ts';
 import { VmopError } from '../../errors.ts';
 import { VMS } from '../../vm/parse.ts';
 import type { Vm } from '../../vm/types.ts';
-import { consoleGates, gateError, type GateName } from '../gates.ts';
+import { consoleGates, gateError } from '../gates.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import { currentEndpoint, whereOf, type Route } from '../reach/route.ts';
 import type { ConsoleRequest } from '../request.ts';
 import type { LinkTarget } from '../web/ticket.ts';
-
-/** What may have changed since the console was prepared: somebody may have opened it, or ended the machine. */
-const ASKED_AGAIN: ReadonlySet<GateName> = new Set(['running', 'inUse']);
 
 /** What a link is for: not another machine of the name, nor one that is elsewhere. */
 export function linkTarget({ namespace, name, uid }: Vm, route: Pick<Route, 'via' | 'endpoint'>): LinkTarget {
@@ -23,16 +20,17 @@ export function linkTarget({ namespace, name, uid }: Vm, route: Pick<Route, 'via
  */
 export async function admitNow(
   cluster: Cluster,
-  { vm: { namespace, name }, route: { via } }: PreparedConsole,
+  { vm: { namespace, name }, route: { via }, admission }: PreparedConsole,
   request: ConsoleRequest,
 ): Promise<LinkTarget> {
   const vm = await present(cluster, { namespace, name });
   const gates = consoleGates(vm, { ...request, name: request.me });
   const shut = gateError(
     vm,
-    gates.filter((gate) => ASKED_AGAIN.has(gate.name)),
+    gates.filter(({ name: gate }) => gate === 'running'),
   );
   if (shut) throw shut;
+  await admission.check();
   return linkTarget(vm, { via, endpoint: await currentEndpoint(cluster, vm, via, request) });
 }
 

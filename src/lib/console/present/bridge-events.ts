@@ -16,6 +16,8 @@ export function eventOfBridge(event: BridgeEvent): DisplayEvent | undefined {
       return event.by === 'server' && event.channel.type === 'main' ? refusalOf(event.result) : undefined;
     case 'unreachable':
       return { type: 'connectFailed', reason: sanitize(event.error.message) };
+    case 'notAdmitted':
+      return event;
     default:
       if (event.channel.type !== 'main') return undefined;
       return { type: event.by === 'server' ? 'mainClosed' : 'mainDestroyed' };

@@ -65,14 +65,14 @@ async function straight(
 
 /** The viewer gets a ticket for a door of ours instead of the password. */
 async function throughBridge(
-  { route, password }: PreparedConsole,
+  { route, password, admission }: PreparedConsole,
   options: ViewerPresentationOptions,
   onEvent: (event: DisplayEvent) => void,
 ): Promise<Shown> {
   const bridge = await startBridge({
     dial: route.dial,
     password: (refused) => password.current(refused),
-    main: 'kept',
+    admitsMain: () => admission.check(),
     onEvent: (event) => {
       const seen = eventOfBridge(event);
       if (seen) onEvent(seen);

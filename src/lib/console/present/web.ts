@@ -148,11 +148,11 @@ class ConsolePage {
   /** What one load of the page goes through: with a ticket of its own, and one main channel. */
   async #bridge(): Promise<Bridge> {
     const session = this.#current();
-    const { route, password } = session.prepared;
+    const { route, password, admission } = session.prepared;
     return await startBridge({
       dial: route.dial,
       password: async (refused) => await password.current(refused),
-      main: 'kept',
+      admitsMain: async () => await admission.check(),
       onEvent: (event) => {
         this.#options.hooks.onDetail(`bridge: ${JSON.stringify(event)}`);
         this.#heard(event, session);

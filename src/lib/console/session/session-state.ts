@@ -1,9 +1,9 @@
 import type { VmopError } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
-import { consoleUse, isRunning, phaseOf } from '../../vm/state.ts';
+import { connectionOf, isRunning, phaseOf } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import type { DisplayEvent } from './display-event.ts';
-import { NOT_BEGUN, type ViewerEnd } from '../viewer/launch.ts';
+import type { ViewerEnd } from '../viewer/launch.ts';
 
 /** How a console session ended. Texts are sanitized. */
 export type SessionOutcome =
@@ -114,10 +114,9 @@ export function startSession(rules: SessionRules, vm: Vm, at: number): SessionSt
   };
 }
 
-/** Identifies the console connection that a VM shows; undefined when there is none. */
-export function connectionOf(vm: Vm): string | undefined {
-  const { connected, client, since } = consoleUse(vm);
-  return connected ? `${client ?? ''} ${since?.getTime() ?? ''}` : undefined;
+/** Whom the VM names as the console's user while the session lasts. */
+export function sessionUser({ wasUser, firstUser, rules }: SessionState): string | undefined {
+  return wasUser ? rules.me : firstUser;
 }
 
 /** What a session makes of one input. After an outcome nothing changes any more. */
@@ -216,13 +215,8 @@ function afterEnd(
   if (end.stopped) return { ...state, outcome: { kind: 'interrupted' } };
   if (end.signal !== null || (end.code !== 0 && end.code !== null)) {
     const how = end.signal === null ? `it ended with code ${end.code}` : `it was ended by ${end.signal}`;
-    const cause = lastLine === undefined ? undefined : NOT_BEGUN.exec(lastLine)?.[1];
-    const reason =
-      cause !== undefined && (end.code === 126 || end.code === 127)
-        ? `it cannot be started: ${cause}`
-        : lastLine === undefined
-          ? how
-          : `${how}: ${lastLine}`;
+    const said = lastLine === undefined ? how : `${how}: ${lastLine}`;
+    const reason = end.notStarted === undefined ? said : `it cannot be started: ${end.notStarted}`;
     return { ...state, outcome: { kind: 'viewerFailed', reason } };
   }
   if (state.rules.understood && (state.mainOpenedAt !== undefined || state.windowClosing)) {

@@ -4,6 +4,7 @@ import type { Vm } from '../../vm/types.ts';
 import {
   nextDeadline,
   sessionStep,
+  sessionUser,
   startSession,
   type SessionInput,
   type SessionOutcome,
@@ -24,8 +25,8 @@ export interface SessionOptions extends SessionRules {
   signal: AbortSignal;
   /** `connected`: the password was accepted; `channelsUp`: it is needed no more. Each at most once, in this order. */
   onProgress?: ((progress: 'connected' | 'channelsUp') => void) | undefined;
-  /** Told of `SessionResult.connection` once connected, and whenever it changes then. */
-  onConnection?: ((connection: string | undefined) => void) | undefined;
+  /** Told of `SessionResult.connection` and `.user` once connected, and whenever the connection changes then. */
+  onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
 }
 
 export interface SessionResult {
@@ -34,6 +35,8 @@ export interface SessionResult {
   connected: boolean;
   /** The console connection that its VM showed last (`connectionOf`); undefined: none. */
   connection: string | undefined;
+  /** Whom its VM named as the console's user; somebody else's name is left over from an earlier session. */
+  user: string | undefined;
   /** What the viewer wrote last, fit to be shown. */
   output: readonly string[];
 }
@@ -55,7 +58,7 @@ export async function superviseSession(options: SessionOptions): Promise<Session
     state = sessionStep(before, input, performance.now());
     if (state.connected && !before.connected) onProgress?.('connected');
     const known = before.connected && before.knownConnection === state.knownConnection;
-    if (state.connected && !known) onConnection?.(state.knownConnection);
+    if (state.connected && !known) onConnection?.(state.knownConnection, sessionUser(state));
     if (state.channelsUp && !before.channelsUp) onProgress?.('channelsUp');
     if (state.outcome) resolve(state.outcome);
     clearTimeout(timer);
@@ -78,7 +81,7 @@ export async function superviseSession(options: SessionOptions): Promise<Session
     const outcome = await ended;
     if (until === 'ended') await running.stop();
     const { connected, knownConnection: connection } = state;
-    return { outcome, connected, connection, output: running.output() };
+    return { outcome, connected, connection, user: sessionUser(state), output: running.output() };
   } finally {
     // Where the viewer could not be started there is no outcome yet, and none may come.
     state = { ...state, outcome: state.outcome ?? { kind: 'interrupted' } };

@@ -27,7 +27,7 @@ export interface ShowOptions {
   /** Leave the viewer alone once it is connected. */
   detach: boolean;
   /** Told of the console connection that is the session's, as the VM shows it, whenever that changes. */
-  onConnection?: ((connection: string | undefined) => void) | undefined;
+  onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
 }
 
 /** A console session that was followed to its end, or until it was left alone. */
@@ -51,7 +51,7 @@ export async function showConsole(
   { request, detach, onConnection }: ShowOptions,
   hooks: ConsoleHooks,
 ): Promise<ConsoleSession> {
-  const { vm, password } = prepared;
+  const { vm, password, admission } = prepared;
   const { signal, me, login } = request;
   const follow = login?.first === false ? login.user : undefined;
   const over = new AbortController();
@@ -79,10 +79,10 @@ export async function showConsole(
       hooks.onWarning(loginFailure.message);
     }
   };
-  let ending: Promise<void> | undefined;
   // A write to the Secret makes the runner repeat its wish to the guest: not while a log-in is under way.
-  const endPassword = (): void => {
-    ending ??= (loggingIn ?? Promise.resolve()).then(() => password.end());
+  const endPassword = async (): Promise<void> => {
+    await loggingIn;
+    await password.end();
   };
   const began = performance.now();
   hooks.onStep(`starting ${presentation.name}`);
@@ -96,11 +96,21 @@ export async function showConsole(
       cluster,
       vm,
       signal,
-      launch: (onEvent) => presentation.start(prepared, onEvent),
-      onConnection,
-      onProgress: (progress) => {
-        if (progress === 'channelsUp') return endPassword();
+      launch: async (onEvent) => {
+        await admission.check();
+        return presentation.start(prepared, onEvent);
+      },
+      onConnection: (connection, user) => {
+        admission.isOwn(connection);
+        onConnection?.(connection, user);
+      },
+      onProgress: (progress): void => {
+        if (progress === 'channelsUp') {
+          void endPassword();
+          return;
+        }
         hooks.onStep(`connected to ${vm.name}; close ${presentation.name} to end`);
+        hooks.onConnected?.();
         if (follow !== undefined) loggingIn = logIn(follow);
       },
     });
@@ -112,7 +122,6 @@ export async function showConsole(
   } finally {
     over.abort();
     // Left alone, the viewer may still open channels with the password: it ends by its validity.
-    if (!left) endPassword();
-    await ending;
+    if (!left) await endPassword();
   }
 }

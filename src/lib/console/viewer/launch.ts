@@ -34,6 +34,8 @@ export interface ViewerEnd {
   signal: NodeJS.Signals | null;
   /** It was ended from here. */
   stopped: boolean;
+  /** Why its program did not begin, where the shell that held it says so. */
+  notStarted?: string;
 }
 
 export interface RunningViewer {
@@ -52,8 +54,9 @@ export interface RunningViewer {
  */
 const HELD = ['/bin/sh', '-c', 'read -r begin <&3 && exec 3<&- && exec "$@"', 'viewer'];
 
-/** What the shell says when there is no such program, or one that nothing can run. */
-export const NOT_BEGUN = /^viewer: (?:\d+: )?(?:exec: )?(.+)$/;
+/** What the shell says, with these codes, when there is no such program, or one that nothing can run. */
+const NOT_BEGUN = /^viewer: (?:\d+: )?(?:exec: )?(.+)$/;
+const NOT_BEGUN_CODES = [126, 127];
 
 const WSLPATH_MS = 5000;
 const KILL_AFTER_MS = 2000;
@@ -244,7 +247,11 @@ class ViewerProcess implements RunningViewer {
     }
     this.#letGo();
     await this.#file?.remove();
-    return { code, signal, stopped: this.#stopped };
+    const notStarted =
+      code !== null && NOT_BEGUN_CODES.includes(code)
+        ? NOT_BEGUN.exec(this.#lines.at(-1) ?? '')?.[1]
+        : undefined;
+    return { code, signal, stopped: this.#stopped, ...(notStarted !== undefined && { notStarted }) };
   }
 
   /** A SPICE server whose viewer goes while its display is being linked may crash, and the VM with it. */

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { Bridge } from '../../../../src/lib/console/bridge/index.ts';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
+import { VmopError } from '../../../../src/lib/errors.ts';
 import { HungUp, readExactly } from '../../../../src/lib/read-exactly.ts';
 import { patience, setUp } from './setup.ts';
 import { reply, SERVER_CAPABILITIES } from './spice-server.ts';
@@ -53,6 +54,25 @@ test('the real password opens nothing here, and the server is not given it for a
   );
   assert.deepEqual(asked, []);
   await server.idle();
+});
+
+test('a main channel that would throw somebody out is refused, and the server sees no password', async (t) => {
+  const error = new VmopError('conflict', 'bob is connected');
+  let occupied = true;
+  const { bridge, viewer, events, asked } = await setUp(
+    t,
+    {},
+    {
+      admitsMain: async () => {
+        if (occupied) throw error;
+      },
+    },
+  );
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { type: 1 })).result, 7);
+  assert.deepEqual([events[0], asked], [{ type: 'notAdmitted', error }, []]);
+  occupied = false;
+  assert.equal((await linkAsViewer(viewer(), bridge.ticket, { type: 1 })).result, 0);
+  assert.deepEqual(asked, [undefined]);
 });
 
 test('a password that has run out is replaced once, on a connection of its own', async (t) => {
@@ -140,12 +160,4 @@ test('a second main channel is refused while there is one, so that a ticket that
   first.destroy();
   await event('closed');
   assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 0, 'its place is free');
-});
-
-test('a page that opens its main channel anew gets it', async (t) => {
-  const { bridge } = await setUp(t, {}, { main: 'replaced' });
-  const viewer = await door(t, bridge);
-  const first = viewer();
-  assert.equal((await linkAsViewer(first, bridge.ticket)).result, 0);
-  assert.equal((await linkAsViewer(viewer(), bridge.ticket)).result, 0);
 });

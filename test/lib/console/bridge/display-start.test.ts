@@ -107,27 +107,3 @@ test('a viewer that speaks for itself is heard, whatever the size of its pieces,
   display.end('words');
   assert.equal(String(await readExactly(picture, 5, patience())), 'words');
 });
-
-test('a page that is opened anew gets its main channel when the old one is gone, without a word of that', async (t) => {
-  const mains: Duplex[] = [];
-  const set = await setUp(
-    t,
-    {
-      onLinked: (stream, message) => {
-        if (message[TYPE_AT] === 1) mains.push(stream);
-        // It takes its time to notice.
-        stream.resume().on('end', () => setTimeout(() => stream.end(), 50));
-      },
-    },
-    { main: 'replaced' },
-  );
-  await link(set, 1);
-  await link(set, 3);
-  await link(set, 1);
-  assert.equal(mains[0]?.closed, true);
-  assert.equal(mains[1]?.closed, false);
-  assert.deepEqual(
-    set.events.map(({ type }) => type),
-    ['linked', 'linked', 'linked'],
-  );
-});

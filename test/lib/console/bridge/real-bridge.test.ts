@@ -76,7 +76,6 @@ describe('between the real remote-viewer and real QEMU', { skip: missing ?? fals
     forward = undefined;
     await machine.setPassword(REAL, 'never');
     bridge = await startBridge({
-      main: 'kept',
       dial: (signal) => (forward ? tunnelDial({ endpoint, forward }) : endpointDial(endpoint))(signal),
       password: (refused) => password(refused),
       onEvent: (event) => events.push(event),

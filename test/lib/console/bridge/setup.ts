@@ -28,7 +28,7 @@ export async function setUp(
   options: {
     password?: (refused?: string) => Promise<string | undefined>;
     dial?: Dial;
-    main?: 'kept' | 'replaced';
+    admitsMain?: () => Promise<void>;
   } = {},
 ): Promise<Setup> {
   const fake = await startFakeServer({ passwords: () => ['real'], ...server });
@@ -36,7 +36,7 @@ export async function setUp(
   const emitter = new EventEmitter();
   const asked: (string | undefined)[] = [];
   const bridge = await startBridge({
-    main: options.main ?? 'kept',
+    admitsMain: options.admitsMain,
     dial: options.dial ?? endpointDial({ host: given('127.0.0.1'), port: given(fake.port) }),
     password: async (refused) => {
       asked.push(refused);

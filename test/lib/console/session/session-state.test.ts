@@ -166,6 +166,14 @@ const CASES: Case[] = [
     { kind: 'unreachable', reason: 'Connection refused' },
   ],
   [
+    'somebody has come since',
+    [
+      [200, 'linking'],
+      [250, 'notAdmitted'],
+    ],
+    { kind: 'notAdmitted', error: NOT_ADMITTED },
+  ],
+  [
     'the certificate is refused',
     [
       [200, 'linking'],
@@ -312,6 +320,20 @@ const CASES: Case[] = [
     'it dies at once',
     [[30, exit(127, null, 'error while loading shared libraries')]],
     { kind: 'viewerFailed', reason: 'it ended with code 127: error while loading shared libraries' },
+  ],
+  [
+    'there is no such program',
+    [
+      [
+        30,
+        {
+          type: 'viewerEnded',
+          end: { code: 127, signal: null, stopped: false, notStarted: '/nowhere/viewer: not found' },
+          lastLine: 'viewer: 1: exec: /nowhere/viewer: not found',
+        },
+      ],
+    ],
+    { kind: 'viewerFailed', reason: 'it cannot be started: /nowhere/viewer: not found' },
   ],
   [
     'it crashes',

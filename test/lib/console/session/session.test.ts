@@ -66,6 +66,7 @@ test('a refused password ends the viewer, whose dialog nobody needs', async (t) 
     outcome: { kind: 'passwordRefused' },
     connected: false,
     connection: undefined,
+    user: undefined,
     output: [],
   });
   await refused.viewer.gone;
@@ -83,6 +84,7 @@ test('a session that the user ends', async (t) => {
     outcome: { kind: 'windowClosed' },
     connected: true,
     connection: undefined,
+    user: undefined,
     output: [],
   });
   assert.deepEqual(progress, ['connected']);

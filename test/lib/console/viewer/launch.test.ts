@@ -42,6 +42,15 @@ function listener(overrides: Partial<LaunchOptions> = {}) {
 const listeners = (): number[] =>
   ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP'].map((name) => process.listenerCount(name));
 
+test('a program that is held back, and then is none, says why it did not begin', async (t) => {
+  const { plan } = await fakeViewer(t, 'closed-by-user', { command: '/nowhere/viewer' });
+  const { options } = listener({ onProcess: () => {} });
+  const viewer = await launchViewer(plan, TEXT, options);
+  const { code, notStarted } = await viewer.ended;
+  assert.equal(code, 127);
+  assert.match(notStarted ?? '', /^\/nowhere\/viewer: /);
+});
+
 test('the connection file goes through stdin, its password into no argument', async (t) => {
   const before = listeners();
   const { plan, report } = await fakeViewer(t, 'closed-by-user');

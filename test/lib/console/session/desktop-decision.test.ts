@@ -6,8 +6,8 @@ import {
   SETTLE_MS,
   type AfterSession,
   type EndedSession,
-} from '../../../../src/lib/console/session/disconnect.ts';
-import { connectionOf } from '../../../../src/lib/console/session/session-state.ts';
+} from '../../../../src/lib/console/session/desktop-decision.ts';
+import { connectionOf } from '../../../../src/lib/vm/state.ts';
 import { RUNNING, vmOf, type VmFields } from '../objects.ts';
 
 const annotated = (value: string) => ({ ...vmOf(), annotations: { 'vmop/on-disconnect': value } });
@@ -44,6 +44,13 @@ const CASES: [
   ['the network is gone, QEMU does not know yet', at(1), 'connectionLost', SETTLE_MS, 'act'],
   ['somebody has come', at(4, 'bob'), 'windowClosed', 100, { leave: 'bob is connected again' }],
   ['reconnected by oneself', at(4), 'connectionLost', SETTLE_MS, { leave: 'alice is connected again' }],
+  [
+    'somebody came within the same second from the same address',
+    at(1, 'bob'),
+    'windowClosed',
+    SETTLE_MS,
+    { leave: 'bob is connected again' },
+  ],
   ['taken over', at(4, 'bob'), 'takenOver', SETTLE_MS, { leave: 'somebody else has the console now' }],
   ['left alone', at(1), 'connected', SETTLE_MS, { leave: 'the session goes on' }],
   [
@@ -56,13 +63,16 @@ const CASES: [
   ['deleted', undefined, 'vmStopped', 0, { leave: 'the machine does not run any more' }],
 ];
 test('a machine made anew under the name is not the one of the session', () => {
-  const ended = { outcome: 'windowClosed', uid: 'u-0', connection: OURS } as const;
+  const ended = { outcome: 'windowClosed', uid: 'u-0', connection: OURS, user: 'alice' } as const;
   assert.deepEqual(afterSession(vmOf(), ended, SETTLE_MS), { leave: 'the machine does not run any more' });
 });
 
 for (const [what, fields, outcome, waitedMs, then] of CASES) {
   test(`after a session, ${what}`, () => {
     const vm = fields && vmOf(fields);
-    assert.deepEqual(afterSession(vm, { outcome, uid: 'u-1', connection: OURS }, waitedMs), then);
+    assert.deepEqual(
+      afterSession(vm, { outcome, uid: 'u-1', connection: OURS, user: 'alice' }, waitedMs),
+      then,
+    );
   });
 }

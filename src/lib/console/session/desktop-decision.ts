@@ -1,8 +1,8 @@
 import { DISCONNECT_ACTIONS, type DisconnectAction } from '../../console-choices.ts';
 import { sanitize } from '../../text.ts';
-import { consoleUse, isRunning } from '../../vm/state.ts';
+import { connectionOf, consoleUse, isRunning } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
-import { connectionOf, type SessionOutcome } from './session-state.ts';
+import type { SessionOutcome } from './session-state.ts';
 
 /** On a VM: what its owner wants to happen there unless the person who connects says otherwise. */
 export const DISCONNECT_ANNOTATION = 'vmop/on-disconnect';
@@ -42,6 +42,8 @@ export interface EndedSession {
   uid: string;
   /** Its connection as the VM showed it (`connectionOf`); undefined when it never did. */
   connection: string | undefined;
+  /** Whom the VM named as its console's user then. */
+  user: string | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ export interface EndedSession {
  */
 export function afterSession(
   vm: Vm | undefined,
-  { outcome, uid, connection }: EndedSession,
+  { outcome, uid, connection, user }: EndedSession,
   waitedMs: number,
 ): AfterSession {
   if (outcome === 'connected') return { leave: 'the session goes on' };
@@ -60,8 +62,11 @@ export function afterSession(
   }
   // The status may show the session that ended for a while longer: QEMU gives up a silent client after a minute.
   const present = connectionOf(vm);
-  if (present !== undefined && present !== connection) {
-    return { leave: `${sanitize(consoleUse(vm).user ?? 'somebody')} is connected again` };
+  const now = consoleUse(vm).user;
+  // Through the API server all come from the same address, and times are whole seconds: the name may tell them apart.
+  const another = present !== connection || (now !== undefined && now !== user);
+  if (present !== undefined && another) {
+    return { leave: `${sanitize(now ?? 'somebody')} is connected again` };
   }
   return waitedMs < SETTLE_MS ? 'wait' : 'act';
 }

@@ -1,4 +1,5 @@
 import { VmopError } from '../../errors.ts';
+import { whence } from '../../vm/console-client.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { PreparedConsole } from '../prepare.ts';
 import { whereOf } from '../reach/route.ts';
@@ -34,9 +35,9 @@ export function sessionError(
       );
     case 'takenOver': {
       const { by = 'somebody', from, own } = outcome;
-      const origin = from === undefined ? '' : ` from ${from}`;
+      const origin = from === undefined ? '' : ` ${whence(from)}`;
       if (own) {
-        const hint = `vmop console ${vmArgument(vm)} brings it back here`;
+        const hint = `vmop console ${vmArgument(vm)} --take brings it back here`;
         return error('conflict', `you have opened the console of ${vm.name} again${origin}`, hint);
       }
       const hint = permissions.has('takeConsole')
