@@ -248,7 +248,7 @@ async function presentationOf(
   }
   const [{ webPresentation }, { admitNow }, { openInBrowser }] = await Promise.all([
     import('../console/present/web.ts'),
-    import('../console/present/admission.ts'),
+    import('../console/present/page-link.ts'),
     import('../console/web/browser.ts'),
   ]);
   const onFolder = (folder: string): void => guard?.watchFolder(folder);

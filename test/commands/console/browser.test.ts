@@ -3,7 +3,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { asObject, parseJson } from '../../../src/lib/cluster/parse.ts';
 import type { Cluster } from '../../../src/lib/cluster/types.ts';
-import { admitNow, linkTarget } from '../../../src/lib/console/present/admission.ts';
+import { admitNow, linkTarget } from '../../../src/lib/console/present/page-link.ts';
 import {
   LINK_VALID_MS,
   triesAgain,

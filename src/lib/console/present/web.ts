@@ -11,7 +11,7 @@ import type { LaunchPage } from '../web/browser.ts';
 import { startWebConsole, type WebConsole, type WebConsoleEvent } from '../web/index.ts';
 import type { ListenPlan } from '../web/listen.ts';
 import type { LinkTarget } from '../web/ticket.ts';
-import { linkTarget } from './admission.ts';
+import { linkTarget } from './page-link.ts';
 import { eventOfBridge } from './bridge-events.ts';
 
 export interface WebPresentationOptions {
