@@ -7,7 +7,11 @@ import path from 'node:path';
 import { kubeBinaries } from './kube-binaries/build.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const { kubeApiserver, etcd, kubectl, ...rest } = await kubeBinaries({ env: process.env, say });
+const found = await kubeBinaries({ env: process.env, say }).catch((error: unknown) => {
+  say(`no kube-apiserver: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+});
+const { kubeApiserver, etcd, kubectl, ...rest } = found;
 const files = [kubeApiserver, etcd, kubectl];
 if (rest.kubelet === undefined) say(rest.noKubelet);
 else files.push(rest.kubelet);

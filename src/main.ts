@@ -8,6 +8,7 @@ import { COMMANDS } from './commands/index.ts';
 import { memoryPlugin } from './lib/cli/plugin.ts';
 import { AlreadyTold, asVmopError, quietExit, reportError } from './lib/cli/report.ts';
 import { setRun, type VmopRun } from './lib/cli/run.ts';
+import { VmopError } from './lib/errors.ts';
 import { processRuntime, type Runtime } from './lib/io/runtime.ts';
 import { isOutputClosed } from './lib/io/terminal.ts';
 import { sanitizeLines } from './lib/text.ts';
@@ -40,7 +41,7 @@ export async function main(argv: string[], runtime: Runtime, root: string): Prom
     const quiet = quietExit(thrown);
     if (quiet !== undefined) return quiet;
     // What a signal cuts short fails in many ways; the signal is the reason.
-    const error = asVmopError(runtime.signal.aborted ? runtime.signal.reason : thrown);
+    const error = asVmopError(runtime.signal.aborted && !isEnd(thrown) ? runtime.signal.reason : thrown);
     const debug = Boolean(runtime.env['VMOP_DEBUG']);
     const { format } = vmop;
     const lines = format?.kind === 'json' && format.lines === true;
@@ -50,6 +51,10 @@ export async function main(argv: string[], runtime: Runtime, root: string): Prom
     runtime.stderr.write(sanitizeLines(stderr));
     return error.exitCode;
   }
+}
+
+function isEnd(thrown: unknown): boolean {
+  return thrown instanceof VmopError && (thrown.code === 'interrupted' || thrown.code === 'terminated');
 }
 
 /** For errors of the parsing itself; afterwards the command knows its format. */

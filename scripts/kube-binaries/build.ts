@@ -148,7 +148,13 @@ async function runGo(
   env: BuildOptions['env'],
   signal: AbortSignal,
 ): Promise<void> {
-  const settings = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false', GOWORK: 'off' };
+  // An older Go fetches the one that go.mod asks for, also where that was switched off for the whole machine.
+  const settings = {
+    CGO_ENABLED: '0',
+    GOTOOLCHAIN: 'auto',
+    GOFLAGS: '-mod=readonly -buildvcs=false',
+    GOWORK: 'off',
+  };
   const child = spawn(go, args, {
     cwd: SOURCES,
     env: { ...env, ...settings },

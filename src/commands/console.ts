@@ -41,8 +41,7 @@ export default class Console extends VmopCommand {
       exclusive: ['viewer', 'detach', 'web'],
     }),
     viewer: Flags.string({
-      summary: 'the viewer to start: a name or a path',
-      env: 'VMOP_VIEWER',
+      summary: 'the viewer to start: a name or a path (default: VMOP_VIEWER, config.yaml, what is installed)',
       exclusive: ['web'],
     }),
     'viewer-arg': Flags.string({

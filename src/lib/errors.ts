@@ -21,6 +21,8 @@ export interface ErrorDetails {
   hint?: string | undefined;
   /** The VM that failed, when one did. */
   vm?: string | undefined;
+  /** What else `--json` tells. */
+  more?: Readonly<Record<string, unknown>> | undefined;
   cause?: unknown;
 }
 
@@ -38,22 +40,25 @@ export class VmopError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly vm: string | undefined;
+  readonly more: Readonly<Record<string, unknown>> | undefined;
   /** oclif reads `exitCode` in JSON mode and `oclif.exit` in text mode. */
   readonly exitCode: number;
   readonly oclif: { exit: number };
 
-  constructor(code: ErrorCode, message: string, { hint, vm, cause }: ErrorDetails = {}) {
+  constructor(code: ErrorCode, message: string, { hint, vm, more, cause }: ErrorDetails = {}) {
     super(message, { cause });
     this.name = 'VmopError';
     this.code = code;
     this.hint = hint;
     this.vm = vm;
+    this.more = more;
     this.exitCode = EXIT[code];
     this.oclif = { exit: EXIT[code] };
   }
 
   toJSON(): ErrorJson {
     return {
+      ...this.more,
       code: this.code,
       exitCode: this.exitCode,
       message: this.message,

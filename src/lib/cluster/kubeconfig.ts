@@ -67,7 +67,8 @@ function readTexts(files: string[]): KubeconfigText[] {
 
 function unreadable(file: string, error: unknown): VmopError {
   // client-node trips over what is no map.
-  const why = error instanceof TypeError ? 'it is not a kubeconfig' : messageOf(error);
+  // The parser goes on with the lines around the place, and tokens may stand in them.
+  const [why] = error instanceof TypeError ? ['it is not a kubeconfig'] : messageOf(error).split('\n', 1);
   return new VmopError('unreachable', `the kubeconfig ${file} cannot be read: ${why}`, {
     hint: 'name another one with --kubeconfig or KUBECONFIG',
     cause: error,
@@ -167,7 +168,8 @@ export function loadKubeconfig(source: KubeconfigSource): Kubeconfig {
   const { env, serviceAccount = SERVICE_ACCOUNT } = source;
   const files = kubeconfigFiles(source);
   const pod = files.length > 0 ? undefined : inCluster(env, serviceAccount);
-  const last = files.length > 0 || pod ? undefined : source.fallback?.();
+  // Whoever names a kubeconfig does not mean another cluster.
+  const last = files.length > 0 || pod || env['KUBECONFIG'] ? undefined : source.fallback?.();
   if (files.length === 0 && !pod && last === undefined) throw notConfigured(source, serviceAccount);
   const texts = readTexts(last === undefined ? files : [last]);
   const { config, fileOf } = pod ? { config: pod.config, fileOf: () => serviceAccount } : mergeFiles(texts);

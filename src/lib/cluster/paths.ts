@@ -27,9 +27,9 @@ export function objectPath(
   return `${collection}/${segment(ref.name)}${tail}${queryString(query)}`;
 }
 
-/** `.`, `..` and nothing would make it the path of something else. */
+/** `.`, `..` and nothing would make it the path of something else; no name of Kubernetes' has `/` or `%`. */
 function segment(name: string): string {
-  if (/^\.{0,2}$/.test(name)) throw new VmopError('usage', `not a name: ${JSON.stringify(name)}`);
+  if (/^\.{0,2}$|[/%]/.test(name)) throw new VmopError('usage', `not a name: ${JSON.stringify(name)}`);
   return encodeURIComponent(name);
 }
 

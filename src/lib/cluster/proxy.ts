@@ -91,8 +91,13 @@ export function proxyCredentials({ url }: Proxy): ProxyCredentials | undefined {
 
 function parseProxy(text: string, origin: string): URL {
   const url = URL.canParse(text) ? new URL(text.replace(/^socks5h:/i, 'socks5:')) : undefined;
-  if (url && SCHEMES.has(url.protocol) && url.hostname !== '') return url;
-  const kind = url ? `${url.protocol}//…` : 'it is no URL';
+  const readable = url !== undefined && [url.username, url.password].every(isEscapedRight);
+  if (url && readable && SCHEMES.has(url.protocol) && url.hostname !== '') return url;
+  const kind = readable
+    ? `${url.protocol}//…`
+    : url
+      ? 'a % in its credentials escapes nothing'
+      : 'it is no URL';
   throw new VmopError('unreachable', `the proxy in ${origin} cannot be used: ${kind}`, {
     hint: 'it begins with http://, https:// or socks5://, for example http://proxy.example.org:3128',
   });
@@ -132,4 +137,13 @@ function isIn(host: string, network: string, bits: number): boolean {
   const list = new net.BlockList();
   list.addSubnet(network, bits, kind(network));
   return list.check(host, kind(host));
+}
+
+function isEscapedRight(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -22,6 +22,16 @@ export interface PrivateFolder {
   remove(): Promise<void>;
 }
 
+/** Where temporary files go: the system's place for them, unless it is missing or its name takes more than `bytes`. */
+export async function temporaryPlace(bytes = Infinity): Promise<string> {
+  const place = path.resolve(tmpdir());
+  const usable = await access(place, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  return usable && Buffer.byteLength(place) <= bytes ? place : '/tmp';
+}
+
 /** Makes a folder (0700) below `parent`, which `onFolder` is told of at once. */
 export async function createPrivateFolder(
   parent: string,
@@ -47,7 +57,7 @@ export async function createPrivateFile(
   onFolder?: (folder: string) => void,
 ): Promise<PrivateFile> {
   try {
-    const folder = await createPrivateFolder(tmpdir(), onFolder);
+    const folder = await createPrivateFolder(await temporaryPlace(), onFolder);
     const file: PrivateFile = { path: path.join(folder.path, name), remove: () => folder.remove() };
     await writeFile(file.path, text, { mode: 0o600, flag: 'wx' }).catch(async (error: unknown) => {
       await file.remove();

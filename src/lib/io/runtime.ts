@@ -41,15 +41,18 @@ const SIGNALS: [NodeJS.Signals, EndReason][] = [
 
 let abort: AbortController | undefined;
 
-/** The first signal aborts; the second one exits at once, in case something hangs. */
+/**
+ * The first signal aborts; the second one exits at once, in case something hangs. A terminal that is closed sends SIGHUP
+ * more than once, from its shell and from the system: nobody is in a hurry then.
+ */
 function endSignal(): AbortSignal {
   if (abort) return abort.signal;
   const controller = new AbortController();
   abort = controller;
   for (const [name, reason] of SIGNALS) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(reason === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
-      controller.abort(reason);
+      if (!controller.signal.aborted) controller.abort(reason);
+      else if (name !== 'SIGHUP') process.exit(reason === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
     });
   }
   return controller.signal;

@@ -1,9 +1,8 @@
-import { sanitize } from '../text.ts';
 import { fillJsonPathTemplate } from './jsonpath.ts';
 import { renderJsonLine } from './json.ts';
 import { columnsOf, isTable, type LiveOptions, type LiveView } from './live-options.ts';
 import { toPlain } from './plain.ts';
-import { finishJsonPath } from './render.ts';
+import { finishJsonPath, nameLine } from './render.ts';
 import { layoutTable, type TableLayout } from './table.ts';
 import { renderYaml } from './yaml.ts';
 
@@ -36,7 +35,7 @@ function documentWriter<Row>({ format, view, target }: LiveOptions<Row>): RowWri
         case 'yaml':
           return `---\n${await renderYaml(row)}`;
         case 'name':
-          return `${sanitize(view.name(row))}\n`;
+          return nameLine(view.name(row));
         case 'jsonpath':
           return finishJsonPath(fillJsonPathTemplate(format.template, toPlain(row)), target);
         default:

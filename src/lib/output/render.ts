@@ -12,16 +12,16 @@ export interface View<Row> {
   columns: readonly Column<Row>[];
   /** Stand after `columns` with `-o wide`. */
   wideColumns?: readonly Column<Row>[];
-  /** What `-o name` prints. */
-  name(row: Row): string;
+  /** What `-o name` prints; undefined: the row is not for other commands. */
+  name(row: Row): string | undefined;
 }
 
 /** How a result looks to a person that is no table. */
 export interface TextView<Row> {
   /** Whole lines, with their ends; what is not from here is sanitized. */
   text(row: Row): string;
-  /** What `-o name` prints. */
-  name(row: Row): string;
+  /** What `-o name` prints; undefined: it is not for other commands. */
+  name(row: Row): string | undefined;
 }
 
 /** Where the text goes; a `Terminal` is one. */
@@ -61,7 +61,7 @@ export async function render<Row>(
     case 'yaml':
       return renderYaml(data);
     case 'name':
-      return rows.map((row) => `${sanitize(view.name(row))}\n`).join('');
+      return rows.map((row) => nameLine(view.name(row))).join('');
     case 'jsonpath':
       return finishJsonPath(fillJsonPathTemplate(format.template, toPlain(data)), target);
     default:
@@ -75,4 +75,8 @@ export async function render<Row>(
 
 function isList<Row>(data: Row | readonly Row[]): data is readonly Row[] {
   return Array.isArray(data);
+}
+
+export function nameLine(name: string | undefined): string {
+  return name === undefined ? '' : `${sanitize(name)}\n`;
 }

@@ -52,7 +52,8 @@ export async function checkConsoles(
       if (!check.reachable) failed.push(check);
       return check;
     },
-    sentence: { ...CHECK_VIEW, name: context.nameOf },
+    // Names are fed to other commands: what is not reached is not among them.
+    sentence: { ...CHECK_VIEW, name: (check) => (check.reachable ? context.nameOf(check) : undefined) },
     concurrency: WAITING_CONCURRENCY,
   });
   const [first] = failed;

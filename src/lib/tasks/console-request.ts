@@ -160,7 +160,8 @@ async function checkOutput(context: Context, { file, viewer }: ConsoleFlags): Pr
 
 async function findViewer(context: Context, flags: ConsoleFlags, settings: Settings): Promise<ViewerPlan> {
   const { env, platform } = context.runtime;
-  const command = flags.viewer ?? settings.viewer;
+  // Not the flag's default, which other flags exclude.
+  const command = flags.viewer ?? (env['VMOP_VIEWER'] || settings.viewer);
   const args = flags['viewer-arg'] ?? settings.viewerArgs ?? [];
   const found = detectViewer(await describePlatform(env, command, platform), { command, args });
   if ('problem' in found) throw found.problem;

@@ -2,7 +2,7 @@ import { EXIT, VmopError } from '../errors.ts';
 import { compact } from '../cluster/parse.ts';
 import type { Context } from '../cli/context.ts';
 import { explainFor } from '../cli/refusal.ts';
-import { AlreadyTold } from '../cli/report.ts';
+import { AlreadyTold, asVmopError } from '../cli/report.ts';
 import type { Settings } from '../cli/settings.ts';
 import { resolveVm } from '../cli/targets.ts';
 import type { DisconnectAction } from '../console-choices.ts';
@@ -15,9 +15,11 @@ import {
 import { connectionFile } from '../console/connection-file.ts';
 import { disconnectAction, NO_LOCK } from '../console/session/desktop-decision.ts';
 import { sessionError, sessionSentence } from '../console/session/report.ts';
+import { namedUse, releaseConsoleUser } from '../console/console-user.ts';
 import { prepareConsole, type PreparedConsole } from '../console/prepare.ts';
 import { viewerPresentation } from '../console/present/viewer.ts';
 import { writeConnectionFile } from '../console/private-file.ts';
+import { publicProxy } from '../console/reach/address.ts';
 import type { ConsoleHooks, ConsoleRequest } from '../console/request.ts';
 import type { SessionOutcome } from '../console/session/session-state.ts';
 import { runSessions } from '../console/session/sessions.ts';
@@ -95,18 +97,35 @@ export async function runConsole(
     ]);
     const me = { me: subject.name, permissions: permissionsOn(vm, pool, subject), pool };
     const request: ConsoleRequest = { ...command.request, ...me };
+    let desktop: DesktopReport | undefined;
     try {
       const { place } = command;
       if (place.kind === 'file') await writeConsoleFile(context, vm, request, { ...place, flags }, hooks);
-      else await openConsole(context, vm, request, { place, flags, settings: command.settings }, hooks);
+      else {
+        const onDesktop = (report: DesktopReport): void => void (desktop = report);
+        await openConsole(
+          context,
+          vm,
+          request,
+          { place, flags, settings: command.settings, onDesktop },
+          hooks,
+        );
+      }
     } catch (error) {
       const permissions = [flags.take === true ? ('takeConsole' as const) : ('accessConsole' as const)];
-      throw await explainFor(context, error, { vm, pool, permissions });
+      throw withDesktop(context, await explainFor(context, error, { vm, pool, permissions }), desktop);
     }
   } finally {
     progress.done();
     for (const line of clock.stop()) terminal.detail(line);
   }
+}
+
+/** What ended the session, and beside it what became of the desktop. */
+function withDesktop({ signal }: Context, error: unknown, desktop: DesktopReport | undefined): unknown {
+  if (desktop === undefined || error instanceof AlreadyTold) return error;
+  const { code, message, hint, vm, cause } = asVmopError(signal.aborted ? signal.reason : error);
+  return new VmopError(code, message, { hint, vm, cause, more: shown(desktop) });
 }
 
 async function writeConsoleFile(
@@ -133,8 +152,10 @@ async function writeConsoleFile(
     }
     await writeConnectionFile(file, text);
   } catch (error) {
-    // A password that nobody received does not stay valid.
+    // A password that nobody received does not stay valid, nor the name of whoever was to have it.
     await password.end();
+    const use = namedUse(prepared.before, { me: request.me, connected: false, own: new Set() });
+    await releaseConsoleUser(request.afterwards, use, hooks);
     throw error;
   }
   const result = { ...resultOf(prepared), file };
@@ -151,13 +172,14 @@ interface OpenOptions {
   place: ShownPlace;
   flags: ConsoleFlags;
   settings: Settings;
+  onDesktop: (report: DesktopReport) => void;
 }
 
 async function openConsole(
   context: Context,
   vm: Vm,
   request: ConsoleRequest,
-  { place, flags, settings }: OpenOptions,
+  { place, flags, settings, onDesktop }: OpenOptions,
   hooks: ConsoleHooks,
 ): Promise<void> {
   const detach = flags.detach === true;
@@ -193,6 +215,7 @@ async function openConsole(
       onConnection: (connection: string | undefined, user: string | undefined) =>
         guard?.session(sessionArgument(connection, user)),
       onLeaving: (pending: boolean) => (leaving = pending),
+      onDesktop,
     };
     const { prepared, session, desktop = refused } = await runSessions(context.cluster, vm, options, hooks);
     const error = sessionError(session, prepared, presentation, request);
@@ -325,7 +348,7 @@ function resultOf({ vm, route: { via, endpoint }, password }: PreparedConsole): 
     namespace: vm.namespace,
     host: endpoint.host.value,
     port: endpoint.port.value,
-    proxy: endpoint.proxy?.value,
+    proxy: endpoint.proxy && publicProxy(endpoint.proxy),
     via,
     protected: stored !== undefined,
     passwordExpiry: stored?.expiry.kind === 'at' ? stored.expiry.date : undefined,

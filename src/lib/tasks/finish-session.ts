@@ -57,6 +57,7 @@ export async function finishSession(
     {
       action,
       ended: { outcome: 'interrupted', uid, ...seen },
+      loggedIn: undefined,
       hooks: { onStep: (text) => terminal.info(text), onWarning: (text) => terminal.warn(text) },
       signal,
     },

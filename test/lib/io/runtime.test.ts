@@ -12,6 +12,7 @@ if (processRuntime().signal !== signal) throw new Error('a second signal');
 onExit(() => stdout.write('exit\\n'));
 onExit(() => stdout.write('never\\n'))();
 signal.addEventListener('abort', () => stdout.write(signal.reason + '\\n'));
+process.on('SIGHUP', () => stdout.write('hung up\\n'));
 const alive = setInterval(() => undefined, 1000);
 process.stdin.on('end', () => clearInterval(alive)).resume();
 stdout.write('ready\\n');
@@ -23,6 +24,8 @@ async function run(signals: [string, NodeJS.Signals][]): Promise<{ lines: string
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const closed = once(child, 'close');
+  // It may be over by then.
+  child.stdin.on('error', () => {});
   const lines: string[] = [];
   const waiting = [...signals];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -30,7 +33,7 @@ async function run(signals: [string, NodeJS.Signals][]): Promise<{ lines: string
     const [next] = waiting;
     if (next?.[0] === line) child.kill(waiting.shift()?.[1]);
     // Its input ends only when it has taken the signal: it would be over before.
-    else if (next === undefined && signals.length < 2) child.stdin.end();
+    else if (next === undefined) child.stdin.end();
   }
   await closed;
   return { lines, code: child.exitCode };
@@ -39,7 +42,14 @@ async function run(signals: [string, NodeJS.Signals][]): Promise<{ lines: string
 test('the first signal aborts and leaves the end to the program, the second one ends it', async () => {
   const cases: [[string, NodeJS.Signals][], { lines: string[]; code: number }][] = [
     [[['ready', 'SIGTERM']], { lines: ['ready', 'SIGTERM', 'exit'], code: 0 }],
-    [[['ready', 'SIGHUP']], { lines: ['ready', 'SIGTERM', 'exit'], code: 0 }],
+    [[['ready', 'SIGHUP']], { lines: ['ready', 'SIGTERM', 'hung up', 'exit'], code: 0 }],
+    [
+      [
+        ['ready', 'SIGHUP'],
+        ['hung up', 'SIGHUP'],
+      ],
+      { lines: ['ready', 'SIGTERM', 'hung up', 'hung up', 'exit'], code: 0 },
+    ],
     [
       [
         ['ready', 'SIGINT'],

@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { VmopError, messageOf } from '../../errors.ts';
 import { sanitize } from '../../text.ts';
 import { LONGEST_SOCKET_PATH, type Endpoint, type LocalEndpoint } from '../reach/address.ts';
-import { createPrivateFolder } from '../private-file.ts';
+import { createPrivateFolder, temporaryPlace } from '../private-file.ts';
 import type { Bridge } from './index.ts';
 
 /** The door through which a viewer of this machine gets to a bridge: a socket, or host and port. */
@@ -44,7 +43,7 @@ async function listenOnSocket(
   server: Server,
   onFolder: ((folder: string) => void) | undefined,
 ): Promise<ViewerListener> {
-  const folder = await createPrivateFolder(shortFolder(), onFolder);
+  const folder = await createPrivateFolder(await temporaryPlace(LONGEST_PLACE), onFolder);
   const socket = path.join(folder.path, SOCKET);
   try {
     await listening(server.listen(socket));
@@ -60,13 +59,8 @@ async function listenOnSocket(
 }
 
 const SOCKET = 's';
-const MKDTEMP_BYTES = '/vmop-XXXXXX/'.length;
-
 /** A socket's path must be short, and a temporary folder may have any name. */
-function shortFolder(): string {
-  const bytes = Buffer.byteLength(tmpdir()) + MKDTEMP_BYTES + SOCKET.length;
-  return bytes <= LONGEST_SOCKET_PATH ? tmpdir() : '/tmp';
-}
+const LONGEST_PLACE = LONGEST_SOCKET_PATH - '/vmop-XXXXXX/'.length - SOCKET.length;
 
 async function listenOnLoopback(server: Server): Promise<ViewerListener> {
   await listening(server.listen(0, HOST));

@@ -133,6 +133,12 @@ function checkedCredentials(auth: string, refuse: (why: string) => VmopError): P
   return { name, password };
 }
 
+/** As it may be shown: without its credentials. Errors: see `refusal`. */
+export function publicProxy(given: Given): string {
+  const { host, port } = checkedProxy(given);
+  return proxyUrl({ host, port });
+}
+
 /** The form in which the viewer understands a proxy. */
 export function proxyUrl({ host, port, credentials }: ConsoleProxy): string {
   const auth = credentials === undefined ? '' : `${credentials.name}:${credentials.password}@`;

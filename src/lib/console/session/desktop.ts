@@ -83,6 +83,8 @@ export interface DesktopHooks {
 export interface DesktopOptions {
   action: DisconnectAction;
   ended: EndedSession;
+  /** Who was logged in through VM-Operator, or was to be, while the session lasted. */
+  loggedIn: string | undefined;
   hooks: DesktopHooks;
   /** Gives up the waiting for an API server that is away; what can be done at once is done all the same. */
   signal: AbortSignal | undefined;
@@ -104,11 +106,11 @@ export function byHand(action: 'logout' | 'stop', vm: Pick<Vm, 'argument'>): str
 export async function dealWithDesktop(
   afterwards: Cluster,
   { namespace, name, argument }: Pick<Vm, 'namespace' | 'name' | 'argument'>,
-  { action, ended, hooks, signal }: DesktopOptions,
+  { action, ended, loggedIn, hooks, signal }: DesktopOptions,
 ): Promise<DesktopReport | undefined> {
   if (action === 'none') return undefined;
   if (action === 'lock') return { action, done: false, sentence: `${name} was not locked: ${NO_LOCK}` };
-  const work = new DesktopWork(afterwards, { namespace, name }, action, ended);
+  const work = new DesktopWork(afterwards, { namespace, name }, action, { ended, loggedIn });
   for (let failures = 0; ; failures++) {
     try {
       return await work.attempt();
@@ -152,10 +154,18 @@ class DesktopWork {
   readonly #ref: ObjectRef;
   readonly #action: 'logout' | 'stop';
   readonly #ended: EndedSession;
+  /** Who was there while the session lasted. */
+  readonly #loggedIn: string | undefined;
   /** Who was to be logged out; a write whose answer was lost may have taken the wish back. */
   #user: string | undefined;
 
-  constructor(cluster: Cluster, ref: ObjectRef, action: 'logout' | 'stop', ended: EndedSession) {
+  constructor(
+    cluster: Cluster,
+    ref: ObjectRef,
+    action: 'logout' | 'stop',
+    { ended, loggedIn }: Pick<DesktopOptions, 'ended' | 'loggedIn'>,
+  ) {
+    this.#loggedIn = loggedIn;
     this.#cluster = cluster;
     this.#ref = ref;
     this.#action = action;
@@ -175,6 +185,9 @@ class DesktopWork {
   async #logOut(vm: Vm): Promise<DesktopReport> {
     const pool = await governingPool(this.#cluster, vm);
     this.#user ??= wantedUser(vm, pool) ?? confirmedUser(vm);
+    if (this.#user === undefined && this.#loggedIn !== undefined) {
+      return this.#done(`${this.#loggedIn} is logged out on ${vm.name} already`);
+    }
     if (this.#user === undefined) {
       const why = 'no log-in was asked for through VM-Operator, and one that was made by hand stays';
       const sentence = `nobody is logged out on ${vm.name}: ${why}`;

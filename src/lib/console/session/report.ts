@@ -37,8 +37,10 @@ export function sessionError(
       const { by = 'somebody', from, own } = outcome;
       const origin = from === undefined ? '' : ` ${whence(from)}`;
       if (own) {
+        // Whoever connects by hand puts down no name, and leaves one's own.
+        const who = 'you, or somebody with a viewer started by hand, have';
         const hint = `vmop console ${vmArgument(vm)} --take brings it back here`;
-        return error('conflict', `you have opened the console of ${vm.name} again${origin}`, hint);
+        return error('conflict', `${who} opened the console of ${vm.name} again${origin}`, hint);
       }
       const hint = permissions.has('takeConsole')
         ? '--take takes it back'

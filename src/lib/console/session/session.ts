@@ -79,7 +79,7 @@ export async function superviseSession(options: SessionOptions): Promise<Session
     void running.ended.then((end) => feed({ type: 'viewerEnded', end, lastLine: running.output().at(-1) }));
     feed({ type: signal.aborted ? 'interrupted' : 'tick' });
     const outcome = await ended;
-    if (until === 'ended') await running.stop();
+    if (outcome.kind !== 'connected') await running.stop();
     const { connected, knownConnection: connection } = state;
     return { outcome, connected, connection, user: sessionUser(state), output: running.output() };
   } finally {

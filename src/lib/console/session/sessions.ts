@@ -4,7 +4,7 @@ import { VmopError } from '../../errors.ts';
 import { followVm } from '../../vm/follow.ts';
 import { VMS } from '../../vm/parse.ts';
 import { describeLateStart } from '../../vm/power.ts';
-import { phaseOf } from '../../vm/state.ts';
+import { confirmedUser, phaseOf, wantedUser } from '../../vm/state.ts';
 import type { Vm } from '../../vm/types.ts';
 import { refOf } from '../../vm/write.ts';
 import { dealWithDesktop, type DesktopReport } from './desktop.ts';
@@ -31,6 +31,8 @@ export interface SessionsOptions {
   onConnection?: ((connection: string | undefined, user: string | undefined) => void) | undefined;
   /** Told before the desktop is dealt with, and `false` afterwards: in between there is something left to do. */
   onLeaving?: ((pending: boolean) => void) | undefined;
+  /** Told what became of the desktop, also where the session ended with an error. */
+  onDesktop?: ((report: DesktopReport) => void) | undefined;
   /** Waits before the next attempt. */
   pause?: ((ms: number, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
@@ -71,6 +73,7 @@ export async function runSessions(
       await presentation.close?.(last && sessionError(last.session, last.prepared, presentation, request));
     } finally {
       desktop = await leaveDesktop(seen, vm, options, hooks);
+      if (desktop) options.onDesktop?.(desktop);
       // After the desktop: until then the API server may take a connection that still shows for somebody else's.
       await leaveName(seen, request, hooks);
     }
@@ -117,11 +120,13 @@ async function leaveDesktop(
   if (connected === undefined) return undefined;
   const { signal, afterwards } = request;
   const { outcome, connection, user } = connected.session;
+  const { vm: then } = connected.prepared;
   if (action !== 'none') hooks.onStep('looking whether somebody comes back to the desktop');
   onLeaving?.(true);
   const report = await dealWithDesktop(afterwards, vm, {
     action,
     ended: { outcome: outcome.kind, uid: vm.uid, connection, user },
+    loggedIn: request.login?.user ?? wantedUser(then, request.pool) ?? confirmedUser(then),
     hooks,
     // What ended the session does not end this, too.
     signal: signal.aborted ? undefined : signal,
