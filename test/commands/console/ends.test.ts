@@ -233,6 +233,30 @@ describe('--on-disconnect', { concurrency: true }, () => {
     situations.saw('the VM’s annotation says logout, and RBAC forbids it', ended, vm.name, /stays as it is/);
   });
 
+  test('logout, and the session is interrupted: JSON tells both', async (t) => {
+    const vm = await stage.vm(t, { name: 'both', annotations: agent, login: 'alice' });
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'alice');
+    const { console } = await open(vm, ['--on-disconnect', 'logout', '-o', 'json']);
+    console.runtime.interrupt('SIGINT');
+    const ended = await console.ended;
+    assert.equal(ended.code, 130, ended.stderr);
+    const { code, desktop } = asObject(asObject(ended.json())['error']);
+    assert.deepEqual([code, asObject(desktop)['done']], ['interrupted', true]);
+  });
+
+  test('logout, and somebody did it already', async (t) => {
+    const vm = await stage.vm(t, { name: 'before', annotations: agent, login: 'alice' });
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === 'alice');
+    const { console, viewer } = await open(vm, ['--on-disconnect', 'logout']);
+    const patch = { type: 'merge', body: { spec: { vm: { display: { loggedInUser: null } } } } } as const;
+    await stage.sandbox.admin.patch(VMS, { namespace: 'default', name: vm.name }, patch);
+    await stage.sandbox.waitFor(vm.name, ({ status }) => status.loggedInUser === undefined);
+    await closeWindow(viewer);
+    const ended = await console.ended;
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.match(ended.stderr, /alice is logged out on vm-before already/);
+  });
+
   test('logout, and a pool decides who is logged in', async (t) => {
     await stage.sandbox.addPool({ name: 'leased', spec: { loginOnAssignment: true } });
     const vm = await stage.vm(t, {

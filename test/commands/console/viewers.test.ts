@@ -3,6 +3,7 @@ import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { eventually } from '../../helpers/cli-process.ts';
 import { closeWindow, consoleStage, type StagedVm } from './stage.ts';
 
 const stage = consoleStage();
@@ -95,6 +96,30 @@ describe(
     });
   },
 );
+
+test('a viewer that is usual is nothing to --file and --web', async (t) => {
+  const vm = await stage.vm(t, { name: 'usual' });
+  const env = { VMOP_VIEWER: 'spicy' };
+  const file = await stage.run([vm.name, '--file', '-'], { env });
+  assert.equal(file.code, 0, file.stderr);
+  assert.match(file.stdout, /^\[virt-viewer\]$/m);
+  const page = stage.start([vm.name, '--web', '--no-browser'], { env });
+  await page.shows('waiting for somebody to open the link');
+  page.runtime.interrupt('SIGINT');
+  assert.equal((await page.ended).code, 130);
+});
+
+test('a viewer that does not connect is not left alone with --detach', async (t) => {
+  const vm = await stage.vm(t, { name: 'mute' });
+  const viewer = await stage.viewer('cat > /dev/null; echo $$ > "$0.pid"; exec sleep 300\n');
+  const console = stage.start([vm.name, '--viewer', viewer, '--detach']);
+  const pid = async (): Promise<number> => Number(await readFile(`${viewer}.pid`, 'utf8').catch(() => ''));
+  await eventually('it runs', async () => assert.ok((await pid()) > 0));
+  console.runtime.interrupt('SIGINT');
+  assert.equal((await console.ended).code, 130);
+  const number = await pid();
+  await eventually('it has ended', async () => assert.throws(() => process.kill(number, 0)));
+});
 
 test('remote-viewer gets the display’s password on the direct way, and through the API server only a ticket', async (t) => {
   const vm = await stage.vm(t, { name: 'ticket' });

@@ -166,6 +166,12 @@ describe('what cannot be used', () => {
       /cannot be read: unexpected end of the stream.*\(2:6\)/,
       /--kubeconfig/,
     ],
+    [
+      'broken YAML beside a token, which is not shown',
+      'users:\n- name: u\n  user:\n    token: SECRET\n   x: 1\n',
+      'unreachable',
+      /^(?![^]*SECRET)the kubeconfig .* cannot be read: bad indentation.*\(5:\d+\)$/,
+    ],
     ['null', 'null', 'unreachable', /it is not a kubeconfig/],
     [
       'a cluster that is none, and one without a server',
@@ -331,7 +337,8 @@ describe('several files', () => {
     await assert.rejects(load(t, [undefined]), /KUBECONFIG names \/nowhere\/config: not there$/);
     await assert.rejects(load(t, [undefined], { file: '/nowhere/flag' }), /\/nowhere\/flag cannot be read/);
     const fallback = await fileWith(t, configText({ f: {} }, 'f'));
-    assert.equal((await load(t, [undefined, undefined], { fallback: () => fallback })).fallback, true);
+    // Whoever mistypes it does not mean the sandbox.
+    await assert.rejects(load(t, [undefined], { fallback: () => fallback }), /KUBECONFIG names/);
   });
 
   test('a broken one is told by its name', async (t) => {

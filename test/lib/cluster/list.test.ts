@@ -193,22 +193,22 @@ describe('an answer of 200 that is none of an API server', () => {
   }
 });
 
-test('the names in a path are its segments, whatever is in them', async (t) => {
+test('what is no name of Kubernetes’ is none in a path', async (t) => {
   const cluster = await openTestCluster(t, await startTestApi(t));
   for (const name of ['..', '.', '', 'a/b', 'a%2fb', '../../../version']) {
     const error = await rejectionOf(cluster.get(CONFIG_MAPS, { namespace: 'default', name }));
     assert.ok(error instanceof VmopError, name);
-    assert.ok(['usage', 'notFound'].includes(error.code), `${name}: ${error.code}`);
+    assert.equal(error.code, 'usage', name);
     const elsewhere = await rejectionOf(cluster.get(CONFIG_MAPS, { namespace: name, name: 'a' }));
     assert.ok(elsewhere instanceof VmopError, name);
-    assert.ok(['usage', 'notFound'].includes(elsewhere.code), `${name}: ${elsewhere.code}`);
+    assert.equal(elsewhere.code, 'usage', name);
   }
 });
 
 test('a name that would climb out of its path is never sent', async (t) => {
   const server = await startScriptedServer(t, (request) => reply(request));
   const cluster = await openTestCluster(t, server);
-  for (const name of ['..', '.', '']) {
+  for (const name of ['..', '.', '', '../x']) {
     await rejectionOf(cluster.delete(CONFIG_MAPS, { namespace: 'default', name }));
     await rejectionOf(cluster.delete(CONFIG_MAPS, { namespace: name, name: 'a' }));
     await rejectionOf(cluster.list(CONFIG_MAPS, { namespace: name }));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseObject } from '../../../../src/lib/cluster/parse.ts';
-import type { Endpoint } from '../../../../src/lib/console/reach/address.ts';
+import { publicProxy, type Endpoint } from '../../../../src/lib/console/reach/address.ts';
 import { whereOf } from '../../../../src/lib/console/reach/route.ts';
 import { consoleEndpoint, type EndpointOverrides } from '../../../../src/lib/console/reach/endpoint.ts';
 import { RUNNER_PODS } from '../../../../src/lib/console/reach/runner-pod.ts';
@@ -110,6 +110,13 @@ test('hostile values are refused where they come from', () => {
   assert.match(errorOf(() => consoleEndpoint(spice({}), pod({ podIP: 'a b' }))).message, /^status\.podIPs/);
   const ca = errorOf(() => consoleEndpoint(spice({}), pod(DUAL), { ca: flag('PEM', '--ca') }));
   assert.deepEqual([ca.code, ca.message], ['usage', '--ca: holds no certificate in PEM form']);
+});
+
+test('a proxy is shown without its credentials', () => {
+  assert.equal(
+    publicProxy({ value: 'http://bob:secret@[fd00::1]:3128', source: '--proxy' }),
+    'http://[fd00::1]:3128',
+  );
 });
 
 test('where a console is, in words: an IPv6 address has its brackets', () => {
