@@ -7,6 +7,7 @@ import { sanitize, truncate } from '../../text.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { Bridge } from '../bridge/index.ts';
 import type { LaunchPage } from './browser.ts';
+import { PageClaims } from './claims.ts';
 import { ControlLink, type PageWords, type ToPage } from './control.ts';
 import {
   CONTROL_PATH,
@@ -54,6 +55,11 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
   return running;
 }
 
+interface JsonAnswer {
+  status: number;
+  body: object;
+}
+
 class RunningWebConsole implements WebConsole {
   readonly url: string;
   readonly ended: Promise<WebConsoleEnd>;
@@ -63,6 +69,7 @@ class RunningWebConsole implements WebConsole {
   readonly #files: ReadonlyMap<string, PageFile>;
   readonly #headers: Record<string, string>;
   readonly #ticket: LinkTicket;
+  readonly #claims = new PageClaims<JsonAnswer>();
   readonly #presence: PagePresence;
   readonly #spice = webSocketServer(LONGEST_SPICE_MESSAGE_BYTES, SPICE_PROTOCOL);
   readonly #controls = webSocketServer(LONGEST_CONTROL_MESSAGE_BYTES, CONTROL_PROTOCOL);
@@ -188,17 +195,28 @@ class RunningWebConsole implements WebConsole {
   }
 
   /** Trades the link's ticket for what the page needs. */
-  async #startSession(request: IncomingMessage): Promise<{ status: number; body: object }> {
-    const refused = (status: number, reason: string, more = {}): { status: number; body: object } => {
+  async #startSession(request: IncomingMessage): Promise<JsonAnswer> {
+    const refused = (status: number, reason: string, more = {}): JsonAnswer => {
       this.#refused(request, status, reason);
       return { status, body: { reason, ...more } };
     };
     const text = await readBody(request, LONGEST_BODY_BYTES);
     if (text === undefined) return refused(413, 'tooLong');
-    const { vm, admit } = this.#options;
-    const given = asString(asObject(parseJson(text))['ticket']) ?? '';
+    const body = asObject(parseJson(text));
+    const given = asString(body['ticket']) ?? '';
+    const page = asString(body['page']) ?? '';
     const wrong = this.#ticket.check(given, performance.now());
+    const known = wrong === 'wrong' ? undefined : this.#claims.answerFor(page);
+    if (known !== undefined) return await known;
     if (wrong !== undefined) return refused(403, wrong, { open: this.#control !== undefined });
+    return await this.#claims.keep(page, this.#redeem(given, refused));
+  }
+
+  async #redeem(
+    given: string,
+    refused: (status: number, reason: string, more: object) => JsonAnswer,
+  ): Promise<JsonAnswer> {
+    const { vm, admit } = this.#options;
     let redemption: Redemption;
     try {
       redemption = this.#ticket.redeem(given, await admit(), performance.now());
@@ -270,6 +288,7 @@ class RunningWebConsole implements WebConsole {
       },
     });
     this.#control = control;
+    this.#claims.settle();
     this.#presence.came();
     this.#emit({ type: 'page', present: true });
     this.#open(control);
