@@ -20,6 +20,7 @@ import {
   type Site,
 } from './guard.ts';
 import { securityHeaders } from './headers.ts';
+import type { ListenPlan } from './listen.ts';
 import { readPageFiles, type PageFile } from './page-files.ts';
 import { PagePresence } from './presence.ts';
 import { listen, readBody, respond, respondOnSocket, type ListeningServer } from './server.ts';
@@ -38,14 +39,36 @@ const LONGEST_CONTROL_MESSAGE_BYTES = 4096;
 /** Main, display, inputs, cursor, playback; and the same again while a page reloads. */
 const MOST_CHANNELS = 32;
 
+/** A server that has its address and its files, and shows nothing yet. */
+export interface WebDoor {
+  readonly files: Map<string, PageFile>;
+  readonly listening: ListeningServer;
+  /** For the case that no console takes it over. */
+  close(): Promise<void>;
+}
+
 /**
- * Serves the browser console of one VM until its page is closed. Errors: `console` when it cannot listen or vmop is
- * not installed completely, `usage` for a certificate that cannot be used; the signal's reason.
+ * Takes the address, before anything is changed for a console. Errors: `console` when it cannot listen or vmop is not
+ * installed completely, `usage` for a certificate that cannot be used.
  */
-export async function startWebConsole(options: WebConsoleOptions): Promise<WebConsole> {
-  options.signal.throwIfAborted();
+export async function openWebDoor(plan: ListenPlan): Promise<WebDoor> {
   const files = await readPageFiles();
-  const listening = await listen(options.plan);
+  const listening = await listen(plan);
+  const close = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => void listening.server.close(() => resolve()));
+    listening.connections.destroy();
+    await closed;
+  };
+  return { files, listening, close };
+}
+
+/**
+ * Serves the browser console of one VM until its page is closed. Errors: as `openWebDoor`, which is called where there
+ * is no `door`; the signal's reason.
+ */
+export async function startWebConsole(options: WebConsoleOptions, door?: WebDoor): Promise<WebConsole> {
+  options.signal.throwIfAborted();
+  const { files, listening } = door ?? (await openWebDoor(options.plan));
   const running = new RunningWebConsole(options, files, listening);
   if (options.signal.aborted) {
     await running.close();
