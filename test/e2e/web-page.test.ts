@@ -3,7 +3,14 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { VmopError } from '../../src/lib/errors.ts';
 import type { WebConsoleOptions } from '../../src/lib/console/web/index.ts';
-import { enter, LIMIT_MS, openSession, testConsole, type TestConsole } from '../lib/console/web/wire.ts';
+import {
+  enter,
+  LIMIT_MS,
+  openSession,
+  TARGET,
+  testConsole,
+  type TestConsole,
+} from '../lib/console/web/wire.ts';
 import { findChromium, startChromium } from './web-desktop.ts';
 
 const skip = (await findChromium()) === undefined ? 'chromium is not installed' : undefined;
@@ -156,6 +163,50 @@ describe('what the page says', { skip, concurrency: 4 }, () => {
       text: 'bob is connected to desktop-1',
       hint: 'ask bob to leave',
     });
+  });
+
+  test('it is loaded anew while it waits for its session', async (t) => {
+    const admitted = Promise.withResolvers<typeof TARGET>();
+    const asked = Promise.withResolvers<undefined>();
+    const { page, console } = await open(t, {
+      admit: async () => {
+        asked.resolve(undefined);
+        return await admitted.promise;
+      },
+    });
+    await asked.promise;
+    assert.equal(new URL(page.url()).hash, '', 'the link is out of the address');
+    await page.reload();
+    await seen(page, 'connecting');
+    const second = await newPage(t);
+    await second.goto(console.web.url);
+    const there = console.heard('page');
+    admitted.resolve(TARGET);
+    await there;
+    assert.equal((await seen(page, 'connecting')).text, 'Waiting for the desktop …');
+    await seen(second, 'ended');
+    const stored = String(await page.evaluate('JSON.stringify(sessionStorage)'));
+    assert.ok(!stored.includes(console.ticket), 'the link is kept no longer than it is needed');
+    await page.reload();
+    await page.getByText('Waiting for the desktop').waitFor();
+  });
+
+  test('the answer is lost on the way to it, and it is loaded anew', async (t) => {
+    const { page, console } = await open(t, {}, async (first) =>
+      first.route(
+        '**/session',
+        async (route) => {
+          await route.fetch();
+          await route.abort();
+        },
+        { times: 1 },
+      ),
+    );
+    assert.equal((await seen(page, 'ended')).headline, 'vmop does not answer');
+    const there = console.heard('page');
+    await page.reload();
+    await there;
+    await seen(page, 'connecting');
   });
 
   test('the console is opened in a second window', async (t) => {

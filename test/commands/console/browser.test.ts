@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { asObject, parseJson } from '../../../src/lib/cluster/parse.ts';
@@ -122,6 +124,25 @@ describe('--web', { concurrency: true }, () => {
     console.runtime.interrupt('SIGINT');
     const ended = await console.ended;
     situations.saw('a page of another site asks for the session', ended, vm.name, /^warning: .*refused/);
+  });
+
+  test('an address that is taken, and a certificate that is none, show before the password is changed', async (t) => {
+    const vm = await stage.vm(t, { name: 'address' });
+    const taken = createServer().listen(0, '127.0.0.1');
+    t.after(() => taken.close());
+    await once(taken, 'listening');
+    const address = taken.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const before = await vm.secret();
+    for (const [args, code, says] of [
+      [[`127.0.0.1:${address.port}`], 9, /nothing can listen/],
+      [['127.0.0.1', '--listen-cert', '/nowhere', '--listen-key', '/nowhere'], 2, /cannot be used/],
+    ] as const) {
+      const ended = await stage.start([vm.name, '--web', '--no-browser', '--listen', ...args]).ended;
+      assert.equal(ended.code, code, ended.stderr);
+      assert.match(ended.stderr, says);
+      assert.deepEqual(await vm.secret(), before);
+    }
   });
 
   test('there is no browser', async (t) => {

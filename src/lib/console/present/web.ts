@@ -8,7 +8,13 @@ import type { Presentation } from '../session/show.ts';
 import type { DisplayEvent } from '../session/display-event.ts';
 import type { ViewerEnd } from '../viewer/launch.ts';
 import type { LaunchPage } from '../web/browser.ts';
-import { startWebConsole, type WebConsole, type WebConsoleEvent } from '../web/index.ts';
+import {
+  openWebDoor,
+  startWebConsole,
+  type WebConsole,
+  type WebConsoleEvent,
+  type WebDoor,
+} from '../web/index.ts';
 import type { ListenPlan } from '../web/listen.ts';
 import type { LinkTarget } from '../web/ticket.ts';
 import { linkTarget } from './page-link.ts';
@@ -39,6 +45,7 @@ export function webPresentation(options: WebPresentationOptions): Presentation {
     name: 'the page',
     understood: () => true,
     hangAfterMs: HANG_MS,
+    open: () => page.open(),
     start: (prepared, onEvent) => page.show(prepared, onEvent),
     pause: (why) => page.pause(why),
     close: (why) => page.close(why),
@@ -86,6 +93,7 @@ export function unopened(linkValidMs: number): string {
 
 class ConsolePage {
   readonly #options: WebPresentationOptions;
+  #door: WebDoor | undefined;
   #web: WebConsole | undefined;
   #linkValidMs = LINK_VALID_MS;
   #session: CurrentSession | undefined;
@@ -95,6 +103,11 @@ class ConsolePage {
 
   constructor(options: WebPresentationOptions) {
     this.#options = options;
+  }
+
+  /** What is wrong with the address or the certificate shows before anything is changed for the console. */
+  async open(): Promise<void> {
+    this.#door = await openWebDoor(this.#options.listen);
   }
 
   async show(prepared: PreparedConsole, onEvent: (event: DisplayEvent) => void): Promise<Shown> {
@@ -121,23 +134,27 @@ class ConsolePage {
 
   async close(why: VmopError | undefined): Promise<void> {
     await this.#web?.close(why && { text: why.message, hint: why.hint });
+    if (this.#web === undefined) await this.#door?.close();
   }
 
   async #open(prepared: PreparedConsole): Promise<WebConsole> {
     const { vm, route, password } = prepared;
     const { listen, openInBrowser, onUrl, admit, linkValidMs = LINK_VALID_MS, signal } = this.#options;
     this.#linkValidMs = Math.min(linkValidMs, password.connectableMs);
-    const web = await startWebConsole({
-      bridge: async () => await this.#bridge(),
-      vm,
-      target: linkTarget(vm, route),
-      admit: async () => await admit(this.#current().prepared),
-      plan: listen,
-      linkValidMs: this.#linkValidMs,
-      openInBrowser,
-      onEvent: (event) => this.#report(event),
-      signal,
-    });
+    const web = await startWebConsole(
+      {
+        bridge: async () => await this.#bridge(),
+        vm,
+        target: linkTarget(vm, route),
+        admit: async () => await admit(this.#current().prepared),
+        plan: listen,
+        linkValidMs: this.#linkValidMs,
+        openInBrowser,
+        onEvent: (event) => this.#report(event),
+        signal,
+      },
+      this.#door,
+    );
     // Before anything can fail that is still to come: it is closed then.
     this.#web = web;
     await onUrl(web.url, prepared);

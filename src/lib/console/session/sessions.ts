@@ -80,6 +80,7 @@ export async function runSessions(
   };
   let outcome: ConsoleOutcome;
   try {
+    await presentation.open?.();
     outcome = await openUntilOver(cluster, vm, options, hooks, seen);
     request.signal.throwIfAborted();
   } catch (error) {

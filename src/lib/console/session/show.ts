@@ -14,6 +14,8 @@ export interface Presentation {
   understood(prepared: PreparedConsole): boolean;
   /** After this long without an answer or a picture it is taken to hang. */
   hangAfterMs: number;
+  /** Once, before anything is changed for the console: finds out what would keep it from being shown. */
+  open?(): Promise<void>;
   /** Shows it; whatever was opened for it is gone once `ended` has resolved. */
   start(prepared: PreparedConsole, onEvent: (event: DisplayEvent) => void): Promise<Shown>;
   /** Between two sessions, when a dropped one will be opened again. */

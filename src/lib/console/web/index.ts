@@ -7,6 +7,7 @@ import { sanitize, truncate } from '../../text.ts';
 import { vmArgument } from '../../vm/write.ts';
 import type { Bridge } from '../bridge/index.ts';
 import type { LaunchPage } from './browser.ts';
+import { PageClaims } from './claims.ts';
 import { ControlLink, type PageWords, type ToPage } from './control.ts';
 import {
   CONTROL_PATH,
@@ -19,6 +20,7 @@ import {
   type Site,
 } from './guard.ts';
 import { securityHeaders } from './headers.ts';
+import type { ListenPlan } from './listen.ts';
 import { readPageFiles, type PageFile } from './page-files.ts';
 import { PagePresence } from './presence.ts';
 import { listen, readBody, respond, respondOnSocket, type ListeningServer } from './server.ts';
@@ -37,14 +39,36 @@ const LONGEST_CONTROL_MESSAGE_BYTES = 4096;
 /** Main, display, inputs, cursor, playback; and the same again while a page reloads. */
 const MOST_CHANNELS = 32;
 
+/** A server that has its address and its files, and shows nothing yet. */
+export interface WebDoor {
+  readonly files: Map<string, PageFile>;
+  readonly listening: ListeningServer;
+  /** For the case that no console takes it over. */
+  close(): Promise<void>;
+}
+
 /**
- * Serves the browser console of one VM until its page is closed. Errors: `console` when it cannot listen or vmop is
- * not installed completely, `usage` for a certificate that cannot be used; the signal's reason.
+ * Takes the address, before anything is changed for a console. Errors: `console` when it cannot listen or vmop is not
+ * installed completely, `usage` for a certificate that cannot be used.
  */
-export async function startWebConsole(options: WebConsoleOptions): Promise<WebConsole> {
-  options.signal.throwIfAborted();
+export async function openWebDoor(plan: ListenPlan): Promise<WebDoor> {
   const files = await readPageFiles();
-  const listening = await listen(options.plan);
+  const listening = await listen(plan);
+  const close = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => void listening.server.close(() => resolve()));
+    listening.connections.destroy();
+    await closed;
+  };
+  return { files, listening, close };
+}
+
+/**
+ * Serves the browser console of one VM until its page is closed. Errors: as `openWebDoor`, which is called where there
+ * is no `door`; the signal's reason.
+ */
+export async function startWebConsole(options: WebConsoleOptions, door?: WebDoor): Promise<WebConsole> {
+  options.signal.throwIfAborted();
+  const { files, listening } = door ?? (await openWebDoor(options.plan));
   const running = new RunningWebConsole(options, files, listening);
   if (options.signal.aborted) {
     await running.close();
@@ -52,6 +76,11 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
   }
   running.show();
   return running;
+}
+
+interface JsonAnswer {
+  status: number;
+  body: object;
 }
 
 class RunningWebConsole implements WebConsole {
@@ -63,6 +92,7 @@ class RunningWebConsole implements WebConsole {
   readonly #files: ReadonlyMap<string, PageFile>;
   readonly #headers: Record<string, string>;
   readonly #ticket: LinkTicket;
+  readonly #claims = new PageClaims<JsonAnswer>();
   readonly #presence: PagePresence;
   readonly #spice = webSocketServer(LONGEST_SPICE_MESSAGE_BYTES, SPICE_PROTOCOL);
   readonly #controls = webSocketServer(LONGEST_CONTROL_MESSAGE_BYTES, CONTROL_PROTOCOL);
@@ -188,17 +218,28 @@ class RunningWebConsole implements WebConsole {
   }
 
   /** Trades the link's ticket for what the page needs. */
-  async #startSession(request: IncomingMessage): Promise<{ status: number; body: object }> {
-    const refused = (status: number, reason: string, more = {}): { status: number; body: object } => {
+  async #startSession(request: IncomingMessage): Promise<JsonAnswer> {
+    const refused = (status: number, reason: string, more = {}): JsonAnswer => {
       this.#refused(request, status, reason);
       return { status, body: { reason, ...more } };
     };
     const text = await readBody(request, LONGEST_BODY_BYTES);
     if (text === undefined) return refused(413, 'tooLong');
-    const { vm, admit } = this.#options;
-    const given = asString(asObject(parseJson(text))['ticket']) ?? '';
+    const body = asObject(parseJson(text));
+    const given = asString(body['ticket']) ?? '';
+    const page = asString(body['page']) ?? '';
     const wrong = this.#ticket.check(given, performance.now());
+    const known = wrong === 'wrong' ? undefined : this.#claims.answerFor(page);
+    if (known !== undefined) return await known;
     if (wrong !== undefined) return refused(403, wrong, { open: this.#control !== undefined });
+    return await this.#claims.keep(page, this.#redeem(given, refused));
+  }
+
+  async #redeem(
+    given: string,
+    refused: (status: number, reason: string, more: object) => JsonAnswer,
+  ): Promise<JsonAnswer> {
+    const { vm, admit } = this.#options;
     let redemption: Redemption;
     try {
       redemption = this.#ticket.redeem(given, await admit(), performance.now());
@@ -270,6 +311,7 @@ class RunningWebConsole implements WebConsole {
       },
     });
     this.#control = control;
+    this.#claims.settle();
     this.#presence.came();
     this.#emit({ type: 'page', present: true });
     this.#open(control);

@@ -151,6 +151,51 @@ test('the link is good once', async (t) => {
   assert.deepEqual([again.status, again.body], [403, json({ reason: 'used', open: false })]);
 });
 
+test('a page that is loaded anew before it has its session gets it, and nobody else does', async (t) => {
+  const admitted = Promise.withResolvers<typeof TARGET>();
+  const first = Promise.withResolvers<undefined>();
+  let asked = 0;
+  const console = await testConsole(t, {
+    admit: async () => {
+      asked += 1;
+      first.resolve(undefined);
+      return await admitted.promise;
+    },
+  });
+  const { ticket } = console;
+  const as = (page?: string): Ask => ({ body: json({ ticket, page }) });
+  const before = redeem(console, as('1-2-3-4'));
+  await first.promise;
+  const anew = redeem(console, as('1-2-3-4'));
+  admitted.resolve(TARGET);
+  const { status, body } = await before;
+  assert.equal(status, 200);
+  assert.equal((await anew).body, body);
+  assert.equal((await redeem(console, as('1-2-3-4'))).body, body, 'the answer did not arrive');
+  assert.equal(asked, 1);
+  assert.equal(console.events.filter(({ type }) => type === 'opened').length, 1);
+  for (const other of ['1-2-3', '', undefined]) {
+    assert.equal((await redeem(console, as(other))).body, json({ reason: 'used', open: false }));
+  }
+  const wrong = await redeem(console, { body: json({ ticket: 'x', page: '1-2-3-4' }) });
+  assert.equal(asObject(parseJson(wrong.body))['reason'], 'wrong', 'it is worth nothing without the ticket');
+  const { control } = asObject(parseJson(body));
+  await opened(socketTo(console, String(control), { protocol: 'vmop.console' }));
+  const late = await redeem(console, as('1-2-3-4'));
+  assert.deepEqual([late.status, late.body], [403, json({ reason: 'used', open: true })], 'it is there');
+});
+
+test('a page that was not admitted is asked for anew when it is loaded anew', async (t) => {
+  let refused = true;
+  const console = await testConsole(t, {
+    admit: async () => await (refused ? Promise.reject(BOB) : Promise.resolve(TARGET)),
+  });
+  const body = json({ ticket: console.ticket, page: '1-2-3-4' });
+  assert.equal((await redeem(console, { body })).status, 403);
+  refused = false;
+  assert.equal((await redeem(console, { body })).status, 200);
+});
+
 for (const [what, now, message] of [
   ['has moved', { ...TARGET, destination: '10.0.0.8:5900' }, /elsewhere/],
   ['is another machine', { ...TARGET, vm: 'default/desktop-1 anew' }, /another machine/],

@@ -24,6 +24,14 @@
  */
 
 const STORED = 'vmop.console';
+/** The link, from when it leaves the address until there is an answer: the page may be loaded anew before. */
+const LINK = 'vmop.link';
+
+/**
+ * @typedef {object} Link
+ * @property {string} ticket
+ * @property {string} page What only this page knows, so that nobody else who has the ticket is taken for it.
+ */
 
 /** @param {unknown} value @returns {Record<string, unknown>} */
 export function record(value) {
@@ -45,13 +53,26 @@ export function parseSession(value) {
   };
 }
 
-/** The session of before a reload. */
-function storedSession() {
+/** What was there before a reload. @param {string} key @returns {unknown} */
+function stored(key) {
   try {
-    return parseSession(JSON.parse(sessionStorage.getItem(STORED) ?? 'null'));
+    return JSON.parse(sessionStorage.getItem(key) ?? 'null');
   } catch {
     return undefined;
   }
+}
+
+/** Takes the link out of the address, or is the one that was taken and has not been answered. @returns {Link | undefined} */
+function takeLink() {
+  const given = /^#t=([\w-]+)$/.exec(location.hash)?.[1];
+  const { ticket, page } = record(stored(LINK));
+  const kept = string(ticket) === '' ? undefined : { ticket: string(ticket), page: string(page) };
+  const isNew = given !== undefined && given !== kept?.ticket;
+  const link = isNew ? { ticket: given, page: crypto.getRandomValues(new Uint32Array(4)).join('-') } : kept;
+  if (isNew) sessionStorage.setItem(LINK, JSON.stringify(link));
+  // Out of the address, of the history, and of what somebody may copy.
+  history.replaceState(null, '', '/');
+  return link;
 }
 
 export function forgetSession() {
@@ -63,27 +84,28 @@ export function forgetSession() {
  * @returns {Promise<Session | Refusal>}
  */
 export async function openSession() {
-  const ticket = /^#t=([\w-]+)$/.exec(location.hash)?.[1];
-  // Out of the address, of the history, and of what somebody may copy.
-  history.replaceState(null, '', '/');
-  const stored = storedSession();
-  if (ticket === undefined) return stored ?? { reason: 'wrong' };
+  const link = takeLink();
+  const before = parseSession(stored(STORED));
+  if (link === undefined) return before ?? { reason: 'wrong' };
   try {
     const response = await fetch('/session', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ticket }),
+      body: JSON.stringify(link),
     });
     /** @type {unknown} */
     const answer = await response.json();
     const session = response.ok ? parseSession(answer) : undefined;
     if (session !== undefined) {
       sessionStorage.setItem(STORED, JSON.stringify(session));
+      sessionStorage.removeItem(LINK);
       return session;
     }
+    sessionStorage.removeItem(LINK);
     const refusal = parseRefusal(answer);
-    return refusal.reason === 'used' && stored !== undefined ? stored : refusal;
+    return refusal.reason === 'used' && before !== undefined ? before : refusal;
   } catch {
+    // Also when the page is being loaded anew: the link stays for the next load.
     return { reason: 'unreachable' };
   }
 }
