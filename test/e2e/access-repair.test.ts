@@ -12,7 +12,7 @@ import { VMS } from '../../src/lib/vm/parse.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
-import { ran } from './permissions/attempt.ts';
+import { eventually, ran } from './permissions/attempt.ts';
 
 const binaries = await findKubeBinaries();
 const kubectl = await findKubectl();
@@ -231,6 +231,29 @@ suite('access that somebody else has changed, on a real API server', { skip }, (
     assert.deepEqual(changesOf(await apply(...elsewhere, '--json')), []);
     await stored(kind, 'vmop-vms-default');
     assert.deepEqual(changesOf(await apply('--json')), [`${kind} changed`]);
+    await clean();
+  });
+
+  test('a policy that cannot be evaluated refuses in one line', async () => {
+    const validation = { expression: 'int(request.name + "x") ==\n1', reason: 'Forbidden' };
+    const alice = await api.kubeconfigFor('alice');
+    await patched('ValidatingAdmissionPolicy', 'vmop-vms', {
+      op: 'add',
+      path: '/spec/validations/0',
+      value: validation,
+    });
+    await eventually(async () => {
+      const { code, stderr } = await vmop(home, ['start', 'desk', '--dry-run'], { kubeconfig: alice });
+      if (!/cannot evaluate/.test(stderr)) return false;
+      assert.equal(code, 4, stderr);
+      assert.match(
+        stderr,
+        /^error: desk: the API server cannot evaluate the policy vmop-vms: [^\n]+\n {2}vmop access/m,
+      );
+      assert.doesNotMatch(stderr, /int\(/);
+      return true;
+    });
+    await apply();
     await clean();
   });
 

@@ -30,6 +30,7 @@ import {
   heldPermissions,
   NAMESPACE,
   PLACES,
+  PODS,
   RAW_VMS,
   STOPPERS_GROUP,
   userOf,
@@ -434,6 +435,28 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await cluster.patch(RAW_VMS, ref, { type: 'merge', body });
     const object = { ...(await applied(permissions.slice(0, 1))) };
     assert.deepEqual(asObject(object['spec'])['permissions'], permissions.slice(0, 1));
+  });
+
+  test('what has a VM’s name and the VM as its owner, but not the label, is nobody’s to change', async () => {
+    const vm = vmName('reset', 'own', 'used');
+    const { cluster, user } = personOf('reset');
+    const labelled = (value: string | null): Promise<unknown> => {
+      const body = { metadata: { labels: { 'app.kubernetes.io/name': value } } };
+      return inParallel([CONFIG_MAPS, PODS], 2, (resource) =>
+        admin.patch(resource, { namespace: NAMESPACE, name: vm }, { type: 'merge', body }),
+      );
+    };
+    const outcomes = (): Promise<Seen[]> =>
+      inParallel(['reset: raise the counter', 'reset: touch the pod'], 2, (name) =>
+        outcomeOf(actionOf(name), { cluster, user, vm }),
+      );
+    await labelled(null);
+    for (const { outcome, message } of await outcomes()) {
+      assert.equal(outcome, 'P', message);
+      assert.match(message, /to change what is not of its runner/);
+    }
+    await labelled('vm-runner');
+    for (const { outcome, message } of await outcomes()) assert.equal(outcome, '✓', message);
   });
 
   test('who says that very many programs own a field is stopped, and locks nobody out', async () => {
