@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { LABELLED_SECRETS } from '../../src/lib/access/grants.ts';
 import { ACCESS_RESOURCES, type AccessObject } from '../../src/lib/access/types.ts';
 import { loadKubeconfig, openCluster } from '../../src/lib/cluster/index.ts';
 import { asArray, asObject } from '../../src/lib/cluster/parse.ts';
@@ -11,7 +12,7 @@ import { VMS } from '../../src/lib/vm/parse.ts';
 import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../helpers/kube-apiserver.ts';
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
-import { ran } from './permissions/attempt.ts';
+import { eventually, ran } from './permissions/attempt.ts';
 
 const binaries = await findKubeBinaries();
 const kubectl = await findKubectl();
@@ -168,6 +169,90 @@ suite('access that somebody else has changed, on a real API server', { skip }, (
     assert.match(stderr, /^error: RoleBinding default\/vmop-user-alice-\w+: it is not vmop’s/m);
     assert.deepEqual((await admin.get(ACCESS_RESOURCES.RoleBinding, ref))['roleRef'], roleRef);
     await admin.delete(ACCESS_RESOURCES.RoleBinding, ref);
+    await apply();
+    await clean();
+  });
+
+  test('one user’s access is applied and checked without less protection from the others', async () => {
+    const ref = { namespace: NAMESPACE, name: 'other' };
+    const spec = {
+      permissions: [{ user: 'bob', may: ['start', 'reset'] }],
+      vm: { maximumCpus: 1, display: { spice: {} } },
+    };
+    await admin.create(VMS, NAMESPACE, { metadata: { name: ref.name }, spec });
+    await apply();
+    const bindings = async (): Promise<unknown[]> => {
+      const kind = ACCESS_RESOURCES.ValidatingAdmissionPolicyBinding;
+      const { items } = await admin.list(kind, { namespace: undefined });
+      return items.map((one) => [one.metadata.name, one['spec']]);
+    };
+    const before = await bindings();
+    for (const narrow of [
+      ['--users', 'alice'],
+      ['--roles', 'nobodys'],
+    ]) {
+      assert.equal((await asAdmin('check', ...narrow)).code, 0);
+      assert.deepEqual(changesOf(await apply(...narrow, '--json')), []);
+      assert.deepEqual(await bindings(), before);
+    }
+    await admin.delete(VMS, ref);
+    await apply();
+  });
+
+  test('a Secret that is labelled as another VM’s is told, and stops nothing', async () => {
+    const ref = { namespace: NAMESPACE, name: 'a.b' };
+    const spec = {
+      permissions: [{ user: 'bob', may: ['accessConsole'] }],
+      vm: { maximumCpus: 1, display: { spice: {} } },
+    };
+    await admin.create(VMS, NAMESPACE, { metadata: { name: ref.name }, spec });
+    const secret = { namespace: NAMESPACE, name: 'a.b-display-secret' };
+    const labels = {
+      'app.kubernetes.io/name': 'vm-runner',
+      'app.kubernetes.io/component': 'display-secret',
+      'app.kubernetes.io/instance': 'desk',
+    };
+    await admin.create(LABELLED_SECRETS, NAMESPACE, { metadata: { name: secret.name, labels } });
+    const { stderr } = await apply();
+    assert.match(stderr, /a\.b: Secret a\.b-display-secret has the name of .* labelled as that of desk:/);
+    assert.doesNotMatch(JSON.stringify(await stored('Role', 'vmop-user-bob')), /display-secret/);
+    assert.match(JSON.stringify(await stored('Role')), /a\.b-display-secret/);
+    await clean();
+    await admin.delete(LABELLED_SECRETS, secret);
+    await admin.delete(VMS, ref);
+    await apply();
+  });
+
+  test('a binding that has lost its namespace is pruned only with all of them', async () => {
+    const path = '/metadata/labels/vmop~1namespace';
+    const kind = 'ValidatingAdmissionPolicyBinding';
+    await patched(kind, 'vmop-vms-default', { op: 'remove', path });
+    const elsewhere = ['-n', 'elsewhere'];
+    assert.deepEqual(changesOf(await apply(...elsewhere, '--json')), []);
+    await stored(kind, 'vmop-vms-default');
+    assert.deepEqual(changesOf(await apply('--json')), [`${kind} changed`]);
+    await clean();
+  });
+
+  test('a policy that cannot be evaluated refuses in one line', async () => {
+    const validation = { expression: 'int(request.name + "x") ==\n1', reason: 'Forbidden' };
+    const alice = await api.kubeconfigFor('alice');
+    await patched('ValidatingAdmissionPolicy', 'vmop-vms', {
+      op: 'add',
+      path: '/spec/validations/0',
+      value: validation,
+    });
+    await eventually(async () => {
+      const { code, stderr } = await vmop(home, ['start', 'desk', '--dry-run'], { kubeconfig: alice });
+      if (!/cannot evaluate/.test(stderr)) return false;
+      assert.equal(code, 4, stderr);
+      assert.match(
+        stderr,
+        /^error: desk: the API server cannot evaluate the policy vmop-vms: [^\n]+\n {2}vmop access/m,
+      );
+      assert.doesNotMatch(stderr, /int\(/);
+      return true;
+    });
     await apply();
     await clean();
   });

@@ -16,7 +16,7 @@ import { findKubeBinaries, startKubeApiserver, type KubeApiserver } from '../hel
 import { findKubectl } from '../helpers/kubectl.ts';
 import { vmop, type VmopRun } from '../helpers/vmop.ts';
 import { startFakeSpice, type FakeSpice } from './fake-spice.ts';
-import { ACTIONS, USES, type Action } from './permissions/actions.ts';
+import { ACTIONS, LOGIN_FIELD, owned, STATE_FIELD, USES, type Action } from './permissions/actions.ts';
 import { eventually, kubectlOutcomes, outcomeOf, type Seen } from './permissions/attempt.ts';
 import { permissionsDocument, permissionTables, type Outcome } from './permissions/table.ts';
 import { CONSOLE_LINES, expectedCode, VMOP_LINES, type VmopLine } from './permissions/vmop-lines.ts';
@@ -30,6 +30,7 @@ import {
   heldPermissions,
   NAMESPACE,
   PLACES,
+  PODS,
   RAW_VMS,
   STOPPERS_GROUP,
   userOf,
@@ -434,6 +435,62 @@ suite('spec.permissions on a real API server, for real users', { skip }, () => {
     await cluster.patch(RAW_VMS, ref, { type: 'merge', body });
     const object = { ...(await applied(permissions.slice(0, 1))) };
     assert.deepEqual(asObject(object['spec'])['permissions'], permissions.slice(0, 1));
+  });
+
+  test('what has a VM’s name and the VM as its owner, but not the label, is nobody’s to change', async () => {
+    const vm = vmName('reset', 'own', 'used');
+    const { cluster, user } = personOf('reset');
+    const labelled = (value: string | null): Promise<unknown> => {
+      const body = { metadata: { labels: { 'app.kubernetes.io/name': value } } };
+      return inParallel([CONFIG_MAPS, PODS], 2, (resource) =>
+        admin.patch(resource, { namespace: NAMESPACE, name: vm }, { type: 'merge', body }),
+      );
+    };
+    const outcomes = (): Promise<Seen[]> =>
+      inParallel(['reset: raise the counter', 'reset: touch the pod'], 2, (name) =>
+        outcomeOf(actionOf(name), { cluster, user, vm }),
+      );
+    await labelled(null);
+    for (const { outcome, message } of await outcomes()) {
+      assert.equal(outcome, 'P', message);
+      assert.match(message, /to change what is not of its runner/);
+    }
+    await labelled('vm-runner');
+    for (const { outcome, message } of await outcomes()) assert.equal(outcome, '✓', message);
+  });
+
+  test('who says that very many programs own a field is stopped, and locks nobody out', async () => {
+    const { cluster, user } = personOf('*');
+    const vm = vmName('*', 'own', 'stopped');
+    const attempt = { cluster, user, vm };
+    const flood = async (fields: JsonObject, operation: 'Apply' | 'Update'): Promise<number> => {
+      for (let count = 0; count < 40; count += 1) {
+        const one = { managers: [`flood-${operation}-${count}`], operation, dryRun: false };
+        const { outcome, message } = await outcomeOf(
+          { name: 'flood', state: 'stopped', by: 'any', ...owned(RAW_VMS, fields, one) },
+          attempt,
+        );
+        if (outcome === '✓') continue;
+        assert.match(message, /to change who owns its fields/);
+        return count;
+      }
+      return 40;
+    };
+    assert.equal(await flood(STATE_FIELD, 'Apply'), 16);
+    assert.ok((await flood(STATE_FIELD, 'Update')) <= 1);
+    assert.equal(await flood(LOGIN_FIELD, 'Apply'), 16);
+    assert.ok((await flood(LOGIN_FIELD, 'Update')) <= 1);
+    for (const name of ['start', 'log a user in on the guest', 'become the console’s user']) {
+      const { outcome, message } = await outcomeOf(actionOf(name), attempt);
+      assert.equal(outcome, '✓', `${name}: ${message}`);
+    }
+    // Stored, it takes the field from all of them, and there is room again.
+    const ref = { namespace: NAMESPACE, name: vm };
+    const state = (value: string): Promise<KubeObject> =>
+      cluster.patch(RAW_VMS, ref, { type: 'merge', body: { spec: { vm: { state: value } } } });
+    await state('Running');
+    assert.equal(await flood(STATE_FIELD, 'Apply'), 16);
+    await state('Stopped');
   });
 
   test('a reset counter that is absent was 0, for vmop and the policy alike', async () => {

@@ -65,7 +65,7 @@ const keyOf = (namespace: string, name: string): string => `${namespace}/${name}
 
 /** Who may do what, by namespace, then users before roles, then names. Who may do nothing is left out. */
 export function collectGrants(input: AccessInput, options: GrantOptions): NamespaceGrants[] {
-  const secrets = Map.groupBy(input.secrets, ({ namespace, vm }) => keyOf(namespace, vm));
+  const secretNamesOf = secretsByVm(input.secrets);
   const collected = new Map<string, NamespaceGrants>();
   const grantsOf = (namespace: string, grantee: Grantee): NamespaceGrants => {
     const key = JSON.stringify([namespace, grantee.kind === 'user' ? 0 : 1, grantee.name]);
@@ -74,7 +74,7 @@ export function collectGrants(input: AccessInput, options: GrantOptions): Namesp
     return found;
   };
   for (const vm of input.vms) {
-    const secretNames = secretsOf(vm, secrets.get(keyOf(vm.namespace, vm.name)) ?? []);
+    const secretNames = secretNamesOf(vm);
     for (const [grantee, permissions] of vmPermissions(vm, input.pools, options))
       grantsOf(vm.namespace, grantee).vms.push({ vm: vm.name, permissions, secrets: secretNames });
   }
@@ -153,8 +153,25 @@ function poolPermissions({ permissions }: VmPool, grantee: Grantee): ReadonlySet
   return new Set(PERMISSIONS.filter((one) => may.includes('*') || may.includes(one)));
 }
 
-/** All that carry the labels; where there is none yet, the name that VM-Operator will give it. */
-function secretsOf(vm: Vm, labelled: readonly LabelledSecret[]): string[] {
-  if (labelled.length > 0) return labelled.map(({ name }) => name).toSorted(compare);
-  return [generatedSecretName(vm)].filter((name) => name !== undefined);
+/** All that carry the labels; where there is none yet, the name that VM-Operator will give it, unless another VM has it. */
+function secretsByVm(secrets: readonly LabelledSecret[]): (vm: Vm) => string[] {
+  const byVm = Map.groupBy(secrets, ({ namespace, vm }) => keyOf(namespace, vm));
+  const taken = new Set(secrets.map(({ namespace, name }) => keyOf(namespace, name)));
+  return (vm) => {
+    const labelled = byVm.get(keyOf(vm.namespace, vm.name)) ?? [];
+    if (labelled.length > 0) return labelled.map(({ name }) => name).toSorted(compare);
+    const name = generatedSecretName(vm);
+    return name === undefined || taken.has(keyOf(vm.namespace, name)) ? [] : [name];
+  };
+}
+
+/** The VMs without a display Secret of their own whose Secret's name one has that is labelled as another VM's. */
+export function takenSecrets({ vms, secrets }: AccessInput): { vm: Vm; secret: LabelledSecret }[] {
+  const byName = new Map(secrets.map((one) => [keyOf(one.namespace, one.name), one]));
+  const served = new Set(secrets.map(({ namespace, vm }) => keyOf(namespace, vm)));
+  return vms.flatMap((vm) => {
+    const name = generatedSecretName(vm);
+    const secret = name === undefined ? undefined : byName.get(keyOf(vm.namespace, name));
+    return secret === undefined || served.has(keyOf(vm.namespace, vm.name)) ? [] : [{ vm, secret }];
+  });
 }

@@ -11,10 +11,11 @@ export interface AccessOptions extends GrantOptions, RoleOptions, PolicyOptions 
 
 /** The objects that make the API server enforce spec.permissions, in an order that only they decide. */
 export function accessObjects(input: AccessInput, options: AccessOptions): AccessObject[] {
-  const grants = collectGrants(input, options);
+  // What limits is for everybody, also where only some are to be granted something now.
+  const everybody = collectGrants(input, { poolMembers: options.poolMembers });
   return [
-    ...(options.policies ? accessPolicies(grants, namespacesOf(input), options) : []),
-    ...grants.flatMap((one) => rolesFor(one, options)),
+    ...(options.policies ? accessPolicies(everybody, namespacesOf(input), options) : []),
+    ...collectGrants(input, options).flatMap((one) => rolesFor(one, options)),
   ];
 }
 

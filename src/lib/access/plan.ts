@@ -90,9 +90,9 @@ function stateOf(kind: Kind, actual: KubeObject | undefined, differences: string
 /** Whether the wanted objects would name this one, were it wanted. */
 function isInScope(kind: Kind, { labels = {}, annotations = {} }: ObjectMeta, scope: AccessScope): boolean {
   if (scope.grantees !== undefined) return scope.grantees.has(annotations[GRANTEE_ANNOTATION] ?? '');
-  const namespace = labels[NAMESPACE_LABEL];
-  const everywhere = scope.namespace === undefined || namespace === undefined;
-  return ACCESS_RESOURCES[kind].namespaced || everywhere || namespace === scope.namespace;
+  if (scope.namespace === undefined || kind !== 'ValidatingAdmissionPolicyBinding') return true;
+  // One that has lost its label may limit another namespace.
+  return labels[NAMESPACE_LABEL] === scope.namespace;
 }
 
 /** `withdraw`: what allows goes. `limit`: what limits comes. `grant`: what allows comes. `release`: what limits goes. */

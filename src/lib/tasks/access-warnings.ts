@@ -1,4 +1,4 @@
-import { collectGrants, type AccessInput } from '../access/grants.ts';
+import { collectGrants, takenSecrets, type AccessInput } from '../access/grants.ts';
 import type { AccessOptions } from '../access/manifests.ts';
 import type { AccessStep } from '../access/plan.ts';
 import { missingLimits } from '../access/read.ts';
@@ -24,6 +24,13 @@ export function warnOfInput({ terminal, nameOf }: Context, input: AccessInput, o
   }
   for (const pool of input.pools)
     for (const problem of pool.problems) warn(`pool ${nameOf(pool)}: ${problem}`);
+  for (const { vm, secret } of takenSecrets(input)) {
+    const whose = secret.vm === '' ? 'no VM’s' : `that of ${secret.vm}`;
+    warn(
+      `${nameOf(vm)}: Secret ${secret.name} has the name of its display Secret and is labelled as ${whose}: ` +
+        'nobody is let to its display password',
+    );
+  }
   const named = collectGrants(input, options).map(({ grantee }) => grantee);
   for (const [kind, names] of [
     ['user', options.users ?? []],

@@ -27,3 +27,30 @@ export function parseAccessDenial(message: string): AccessDenial | undefined {
   if (permission === undefined || vm === undefined || what === undefined) return undefined;
   return { permission, vm, what };
 }
+
+/** An admission policy of `vmop access` that could not be evaluated, and so refused. */
+export interface PolicyFailure {
+  policy: string;
+  /** Of which object, as kubectl takes it: `configmaps desk`. */
+  object: string;
+  /** In the API server's words, without the expression. */
+  reason: string;
+  /** The object has become too large for it. */
+  costly: boolean;
+}
+
+const FAILURE =
+  /([a-z][a-z0-9.-]*) "([^"]+)" is forbidden: ValidatingAdmissionPolicy '(vmop-[^']*)' with binding '[^']*' denied request: [^]*\bresulted in error: ([^]*)$/;
+
+/** undefined: it was refused for another reason. */
+export function parsePolicyFailure(message: string): PolicyFailure | undefined {
+  const [, resource, name, policy, words] = FAILURE.exec(message) ?? [];
+  if (resource === undefined || name === undefined || policy === undefined || words === undefined)
+    return undefined;
+  return {
+    policy,
+    object: `${resource} ${name}`,
+    reason: words.trim(),
+    costly: /\bcost\b/.test(words),
+  };
+}

@@ -2,7 +2,13 @@ import { ApiError, isStatus } from '../cluster/api-error.ts';
 import type { ObjectRef } from '../cluster/types.ts';
 import { messageOf, VmopError } from '../errors.ts';
 import { sanitize } from '../text.ts';
-import { ADMINISTRATE, parseAccessDenial, type AccessDenial } from './access-denial.ts';
+import {
+  ADMINISTRATE,
+  parseAccessDenial,
+  parsePolicyFailure,
+  type AccessDenial,
+  type PolicyFailure,
+} from './access-denial.ts';
 import { missingPermission, onlyForAdministrators } from './permissions.ts';
 import type { Permission, Vm, VmPool } from './types.ts';
 
@@ -46,10 +52,17 @@ function denialSentence({ permission, vm, what }: AccessDenial): string {
   return sanitize(`the API server asks for ${asked} ${what}`);
 }
 
+/** In short, without the expression: `the API server cannot evaluate the policy vmop-vms: …`. Sanitized. */
+function failureSentence({ policy, reason }: PolicyFailure): string {
+  return sanitize(`the API server cannot evaluate the policy ${policy}: ${reason}`);
+}
+
 /** An error's message, in short where it is a refusal by RBAC or a policy: for sentences that go on. */
 export function briefMessage(error: unknown): string {
   const denial = policyDenial(error);
   if (denial) return denialSentence(denial);
+  const failure = error instanceof ApiError ? parsePolicyFailure(error.message) : undefined;
+  if (failure) return failureSentence(failure);
   const refusal = isStatus(error, 403) ? parseRbacRefusal(error.message) : undefined;
   return refusal ? rbacSentence(refusal) : messageOf(error);
 }
@@ -81,6 +94,8 @@ export function explainRefusal(error: unknown, action: RefusedAction): unknown {
   if (!(error instanceof ApiError)) return error;
   const denial = policyDenial(error);
   if (denial) return deniedByPolicy(denial, action, error);
+  const failure = parsePolicyFailure(error.message);
+  if (failure) return failedPolicy(failure, action.vm, error);
   const refusal = error.status.code === 403 ? parseRbacRefusal(error.message) : undefined;
   return refusal ? deniedByRbac(refusal, action.vm, action.permissions, error) : error;
 }
@@ -106,6 +121,18 @@ function deniedByPolicy(
   const told = `vmop was told that you are ${user} (--user-name, or userName of config.yaml), and the API server knows you as ${username}`;
   const hint = `${denied.hint ?? ''}; ${sanitize(told)}`;
   return new VmopError(denied.code, denied.message, { hint, vm: vm.name, cause });
+}
+
+function failedPolicy(failure: PolicyFailure, { name, namespace }: ObjectRef, cause: ApiError): VmopError {
+  const reset = `kubectl patch ${failure.object} -n ${namespace} --type=merge -p '{"metadata":{"managedFields":[{}]}}'`;
+  const hint = failure.costly
+    ? `perhaps too many programs own its fields; an administrator of namespace ${namespace} can reset that: ${reset}`
+    : 'vmop access check tells an administrator whether it is the policy that vmop made';
+  return new VmopError('forbidden', `${name}: ${failureSentence(failure)}`, {
+    hint: sanitize(hint),
+    vm: name,
+    cause,
+  });
 }
 
 function deniedByRbac(

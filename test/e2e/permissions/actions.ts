@@ -182,18 +182,46 @@ const owning: Way['run'] = async ({ cluster, vm }) => {
   await cluster.patch(RAW_VMS, refTo(vm), { type: 'apply', object, fieldManager: 'mine', force: true }, DRY);
 };
 
-const owned: Way['run'] = ({ cluster, vm }) => {
-  const entry = {
-    manager: 'theirs',
-    operation: 'Apply',
-    apiVersion: headOf(RAW_VMS)['apiVersion'],
-    time: '2026-11-22T00:00:00Z',
-    fieldsType: 'FieldsV1',
-    fieldsV1: { 'f:spec': { 'f:permissions': {} } },
+/** Says that other programs own the fields, too. */
+export function owned(
+  resource: Resource<unknown>,
+  fieldsV1: JsonObject,
+  { managers = ['theirs'], operation = 'Apply', ...options }: Owning = {},
+): Way {
+  const { group, version } = resource;
+  const operations = managers.map((manager): JsonPatchOperation => {
+    const value = {
+      manager,
+      operation,
+      apiVersion: group === '' ? version : `${group}/${version}`,
+      time: '2026-11-22T00:00:00Z',
+      fieldsType: 'FieldsV1',
+      fieldsV1,
+    };
+    return { op: 'add', path: '/metadata/managedFields/-', value };
+  });
+  return {
+    run: ({ cluster, vm }) => {
+      const [name = vm] = namesOf(resource, [vm]);
+      return cluster.patch(resource, refTo(name), { type: 'json', operations }, { ...DRY, ...options });
+    },
   };
-  const operations: JsonPatchOperation[] = [{ op: 'add', path: '/metadata/managedFields/-', value: entry }];
-  return cluster.patch(RAW_VMS, refTo(vm), { type: 'json', operations }, DRY);
-};
+}
+
+interface Owning extends WriteOptions {
+  managers?: readonly string[];
+  operation?: 'Apply' | 'Update';
+}
+
+export const STATE_FIELD: JsonObject = { 'f:spec': { 'f:vm': { 'f:state': {} } } };
+export const LOGIN_FIELD: JsonObject = { 'f:spec': { 'f:vm': { 'f:display': { 'f:loggedInUser': {} } } } };
+const MANY = { managers: Array.from({ length: 40 }, (_, index) => `theirs-${index}`) };
+
+/** Whose the fields are may be said by whoever may change them. */
+const OWNING: Action[] = [
+  use('say that another program owns the state, too', ['start', 'stop'], owned(RAW_VMS, STATE_FIELD)),
+  use('say that another program owns who is logged in', CONSOLE, owned(RAW_VMS, LOGIN_FIELD)),
+];
 
 /** What no permission is for. */
 const FORBIDDEN: [name: string, way: Way, state?: State][] = [
@@ -219,7 +247,17 @@ const FORBIDDEN: [name: string, way: Way, state?: State][] = [
   ['change the VM’s annotations', patching(RAW_VMS, { metadata: { annotations: { a: 'x' } } })],
   ['add a finalizer', patching(RAW_VMS, { metadata: { finalizers: ['example.org/x'] } })],
   ['own spec.permissions, too', { run: owning }],
-  ['say that somebody else owns spec.permissions', { run: owned }],
+  ['say that somebody else owns spec.permissions', owned(RAW_VMS, { 'f:spec': { 'f:permissions': {} } })],
+  ['say that many own the state', owned(RAW_VMS, STATE_FIELD, MANY)],
+  [
+    'say that somebody owns what is below the state',
+    owned(RAW_VMS, { 'f:spec': { 'f:vm': { 'f:state': { 'f:x': {} } } } }),
+  ],
+  ['say that somebody owns no more than spec itself', owned(RAW_VMS, { 'f:spec': { '.': {} } })],
+  [
+    'say that many own the display password',
+    owned(DISPLAY_SECRETS, { 'f:data': { 'f:display-password': {} } }, MANY),
+  ],
   ['leave nobody an owner of anything', patching(RAW_VMS, { metadata: { managedFields: [{}] } })],
   ['write an unknown field', patching(RAW_VMS, { extra: { a: 1 } })],
   ['say that somebody else uses the console', status(() => ({ consoleUser: 'bob' }))],
@@ -307,5 +345,6 @@ function headOf({ group, version, kind }: Resource<KubeObject>): JsonObject {
 
 export const ACTIONS: Action[] = [
   ...USES,
+  ...OWNING,
   ...FORBIDDEN.map(([name, way, state]): Action => use(name, [], way, state)),
 ];

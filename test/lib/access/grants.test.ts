@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { collectGrants, type AccessInput } from '../../../src/lib/access/grants.ts';
+import { collectGrants, takenSecrets, type AccessInput } from '../../../src/lib/access/grants.ts';
 import { inputOf, OPTIONS, poolNamed, vmOf } from './objects.ts';
 
 /** `user alice: a(start stop), pool desks(start)`, one line per grantee. */
@@ -114,4 +114,48 @@ test('display Secrets are those that carry the labels; their name is only guesse
   assert.deepEqual(secretsOf(vm, []), ['a-display-secret']);
   const display = { spice: { generateSecret: false } };
   assert.deepEqual(secretsOf(vmOf('a', [alice('*')], { spec: { vm: { display } } }), []), []);
+});
+
+test('a name that VM-Operator would give is left out where the Secret is labelled as another VM’s, and told', () => {
+  const vms = [vmOf('a.b', [alice('*')]), vmOf('desktops', [staff('*')]), vmOf('served', [alice('*')])];
+  const secret = (name: string, vm: string, namespace = 'desks'): AccessInput['secrets'][number] => ({
+    namespace,
+    name,
+    vm,
+  });
+  const cases: [secrets: AccessInput['secrets'], named: Record<string, string[]>, taken: string[]][] = [
+    [
+      [secret('a.b-display-secret', 'desktops')],
+      { 'a.b': [], desktops: ['a.b-display-secret'], served: ['served-display-secret'] },
+      ['a.b'],
+    ],
+    [
+      [secret('a.b-display-secret', '')],
+      { 'a.b': [], desktops: ['desktops-display-secret'], served: ['served-display-secret'] },
+      ['a.b'],
+    ],
+    [
+      [secret('a.b-display-secret', 'desktops'), secret('own', 'a.b')],
+      { 'a.b': ['own'], desktops: ['a.b-display-secret'], served: ['served-display-secret'] },
+      [],
+    ],
+    [
+      [secret('a.b-display-secret', 'desktops', 'other')],
+      {
+        'a.b': ['a.b-display-secret'],
+        desktops: ['desktops-display-secret'],
+        served: ['served-display-secret'],
+      },
+      [],
+    ],
+  ];
+  for (const [secrets, named, taken] of cases) {
+    const input = inputOf(vms, [], secrets);
+    const granted = collectGrants(input, OPTIONS).flatMap((one) => one.vms);
+    assert.deepEqual(Object.fromEntries(granted.map((one) => [one.vm, one.secrets])), named);
+    assert.deepEqual(
+      takenSecrets(input).map(({ vm }) => vm.name),
+      taken,
+    );
+  }
 });

@@ -54,6 +54,7 @@ const altered = (copy: KubeObject): void => {
   else Object.assign(Object(copy['spec']), { validationActions: ['Audit'], failurePolicy: 'Ignore' });
 };
 const unlabelled = (copy: KubeObject): void => void (copy.metadata.labels = {});
+const unplaced = (copy: KubeObject): void => void delete copy.metadata.labels?.['vmop/namespace'];
 const both = (copy: KubeObject): void => {
   altered(copy);
   unlabelled(copy);
@@ -102,6 +103,8 @@ describe('what is there and not wanted', () => {
     ['a binding of the namespace', foundAs(binding), within('desks'), true],
     ['a binding of another namespace', foundAs(binding), within('elsewhere'), false],
     ['a binding of another namespace, in all of them', foundAs(binding), WHOLE, true],
+    ['a binding that has lost its namespace, in one', foundAs(binding, unplaced), within('desks'), false],
+    ['a binding that has lost its namespace, in all of them', foundAs(binding, unplaced), WHOLE, true],
     ['a binding without vmop’s labels', foundAs(binding, unlabelled), WHOLE, false],
   ];
   for (const [what, found, scope, pruned] of cases) {

@@ -142,3 +142,14 @@ test('each VM that a Role names has a binding with its own Secrets, and a name o
   );
   for (const { metadata } of own) assert.match(metadata.name, /^vmop-vm-desks-[ab]-[0-9a-f]{8}$/);
 });
+
+test('what limits is the same for whomever something is granted', () => {
+  const vms = [vmOf('a', [{ user: 'alice', may: ['*'] }]), vmOf('b', [{ role: 'staff', may: ['*'] }])];
+  const limiting = (options: Partial<AccessOptions>): unknown[] =>
+    accessObjects(inputOf(vms), { ...OPTIONS, ...options }).filter(({ kind }) =>
+      kind.startsWith('Validating'),
+    );
+  const whole = limiting({});
+  for (const narrow of [{ users: ['alice'] }, { roles: ['staff'] }, { users: [] }])
+    assert.deepEqual(limiting(narrow), whole);
+});

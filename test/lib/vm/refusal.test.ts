@@ -49,6 +49,8 @@ describe('a refusal as a person is told it', () => {
   const rbac = `vms.${GROUP} "desktop-1" is forbidden: User "alice" cannot patch resource "vms" in API group "${GROUP}" in the namespace "ns"`;
   const secrets =
     'secrets is forbidden: User "alice" cannot list resource "secrets" in API group "" in the namespace "ns"';
+  const failed = (words: string): string =>
+    `expression 'object.a.all(one, one == "x's")\n  && true' resulted in error: ${words}`;
   const explain = (
     message: string,
     code = 403,
@@ -98,6 +100,18 @@ describe('a refusal as a person is told it', () => {
       explain(start, 403, { vm, pool: undefined }, 'oidc:alice'),
       'oidc:alice does not hold the permission start on desktop-1',
       /can change that; vmop was told that you are alice \(--user-name, or userName of config\.yaml\), and the API server knows you as oidc:alice$/,
+    ],
+    [
+      'by a policy that costs too much',
+      explain(denied(failed('operation cancelled: actual cost limit exceeded')), 422),
+      'desktop-1: the API server cannot evaluate the policy vmop-vms: operation cancelled: actual cost limit exceeded',
+      /^perhaps too many .*: kubectl patch vms\.vmoperator\.jdrupes\.org desktop-1 -n ns --type=merge -p '\{"metadata":\{"managedFields":\[\{\}\]\}\}'$/,
+    ],
+    [
+      'by a policy that is wrong',
+      explain(denied(failed('no such overload'))),
+      'desktop-1: the API server cannot evaluate the policy vmop-vms: no such overload',
+      /^vmop access check/,
     ],
     [
       'by RBAC',

@@ -99,7 +99,7 @@ function namesBindings(grants: readonly NamespaceGrants[]): AdmissionPolicyBindi
         matchResources: namedObjects(
           namespace,
           some.map(({ vm }) => vm),
-          some.flatMap(({ secrets }) => secrets),
+          [...new Set(some.flatMap(({ secrets }) => secrets))],
         ),
       });
     }),

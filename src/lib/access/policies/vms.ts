@@ -14,7 +14,7 @@ import {
   type Need,
 } from './cel.ts';
 import type { PolicyOptions } from './options.ts';
-import { ownersKept, type ChangeableFields } from './owned.ts';
+import { ownersKept, ownersOfFieldKept, type ChangeableFields } from './owned.ts';
 
 /** A runner that may do nothing but report, on whichever VM, reports: unless users were given all VMs, too. */
 function statusForAll({ administratorVerb }: PolicyOptions): NamedExpression[] {
@@ -41,6 +41,8 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
   const me = (name: string): string => isAsker(name, options);
   const need = (expression: string, permission: Need, what: string): Validation =>
     demand(expression, 'request.name', permission, what);
+  const owning = (field: readonly string[], may: string, permission: Need): Validation =>
+    need(`${may} || (${ownersOfFieldKept(field)})`, permission, `to change who owns ${field.join('.')}`);
   return {
     failurePolicy: 'Fail',
     matchConstraints: matched([
@@ -119,6 +121,10 @@ export function vmsSpec(options: PolicyOptions): AdmissionPolicy['spec'] {
         'takeConsole',
         'to take its console over from somebody who is connected',
       ),
+      // Each permission is for its own fields, also where it only says whose they are.
+      owning(['spec', 'vm', 'state'], '(variables.mayStart || variables.mayStop)', 'start'),
+      owning(['spec', 'vm', 'display', 'loggedInUser'], 'variables.mayConsole', 'accessConsole'),
+      owning(['status', 'consoleUser'], 'variables.mayConsole', 'accessConsole'),
     ],
   };
 }
