@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,7 +10,6 @@ import { test, type TestContext } from 'node:test';
 import { listenForViewer } from '../../../../src/lib/console/bridge/listener.ts';
 import { connectionFile } from '../../../../src/lib/console/connection-file.ts';
 import { readExactly } from '../../../../src/lib/read-exactly.ts';
-import { rejectionOf } from '../helpers.ts';
 import { patience } from './setup.ts';
 
 async function temporary(t: TestContext, prefix: string): Promise<string> {
@@ -59,13 +58,12 @@ test('a temporary folder with a long name is not where a socket can be', async (
   await listener.close();
 });
 
-test('where nothing can be written there is no door', async (t) => {
+test('nor is one that is missing', async (t) => {
   const folder = await temporary(t, 'vmop-test-');
-  await chmod(folder, 0o500);
   process.env['TMPDIR'] = path.join(folder, 'missing');
-  const { code, message } = await rejectionOf(listenForViewer(greet, { unix: true }));
-  assert.equal(code, 'console');
-  assert.match(message, /^no door for a viewer can be opened: ENOENT/);
+  const listener = await listenForViewer(greet, { unix: true });
+  assert.match(listener.socket ?? '', /^\/tmp\/vmop-\w{6}\/s$/);
+  await listener.close();
 });
 
 const LISTENER = new URL('../../../../src/lib/console/bridge/listener.ts', import.meta.url).href;
