@@ -57,7 +57,11 @@ for (const api of await sandboxApis()) {
       page.setDefaultTimeout(LIMIT_MS);
       page.on('dialog', (dialog) => void dialog.accept());
       await page.goto(vmop.stdout().trim());
-      await shown(page);
+      // On a busy machine a page was seen to wait for ever, now and then: a person loads it anew.
+      await shown(page, LIMIT_MS / 2).catch(async () => {
+        await page.reload();
+        await shown(page);
+      });
       return { vmop, page };
     }
 
